@@ -1,0 +1,143 @@
+use crate::Name;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// An IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both versions, IPv4 first.
+    pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+
+    /// The version of `address`.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    /// The version of the network `net`.
+    pub fn of_net(net: &IpNet) -> Self {
+        Self::of(net.addr())
+    }
+}
+
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// How far a network reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// One host.
+    #[default]
+    Local,
+    /// The whole cluster.
+    Swarm,
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Swarm => "swarm",
+        })
+    }
+}
+
+/// A request for a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// The name, unique on the host.
+    pub name: Name,
+    /// The driver, by name.
+    pub driver: String,
+    /// Only the network's own endpoints and the host are reachable.
+    #[serde(default)]
+    pub internal: bool,
+    /// Whether standalone sandboxes may join a network of swarm scope.
+    #[serde(default)]
+    pub attachable: bool,
+    /// IPv4 addresses are given.
+    #[serde(default = "yes")]
+    pub enable_ipv4: bool,
+    /// IPv6 addresses are given.
+    #[serde(default)]
+    pub enable_ipv6: bool,
+    /// Who gives the addresses, and which.
+    #[serde(default)]
+    pub ipam: IpamSpec,
+    /// Driver options, in the driver's own names.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Labels of the user.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl NetworkSpec {
+    /// An IPv4 network of `driver` with everything else at its default.
+    pub fn new(name: Name, driver: impl Into<String>) -> Self {
+        Self {
+            name,
+            driver: driver.into(),
+            internal: false,
+            attachable: false,
+            enable_ipv4: true,
+            enable_ipv6: false,
+            ipam: IpamSpec::default(),
+            options: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// Which IPAM driver gives a network its addresses, and from which pools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpamSpec {
+    /// The IPAM driver, by name.
+    pub driver: String,
+    /// Pools asked for; a family without one gets a pool of the driver's choice.
+    #[serde(default)]
+    pub pools: Vec<PoolSpec>,
+    /// Options in the IPAM driver's own names.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for IpamSpec {
+    fn default() -> Self {
+        Self { driver: "pool".to_owned(), pools: Vec::new(), options: BTreeMap::new() }
+    }
+}
+
+/// A pool of addresses asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSpec {
+    /// The subnet. An unspecified address (`0.0.0.0/26`, `::/64`) asks for a size only.
+    pub subnet: IpNet,
+    /// The part of the subnet that automatic addresses come from.
+    #[serde(default)]
+    pub ip_range: Option<IpNet>,
+    /// The gateway's address.
+    #[serde(default)]
+    pub gateway: Option<IpAddr>,
+    /// Addresses of the subnet that others hold, by name.
+    #[serde(default)]
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+}
