@@ -1,0 +1,104 @@
+use crate::{Place, Plan, Values};
+use ipnet::IpNet;
+use linkspan_model::{MacAddr, PortRange, Protocol, Result};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// The kernel as the engine sees it. Implemented by [`Linux`](crate::Linux) and by the
+/// stateful [`FakeKernel`](crate::FakeKernel), which refuses what the kernel would refuse;
+/// one contract suite runs against both.
+pub trait Kernel: Send + Sync {
+    /// Carries out `plan`, whole or not at all: where a change fails, those already made are
+    /// undone and the error names the object and carries the kernel's own words. Creating what
+    /// exists is an error of class `Exists`; deleting what is gone is not an error.
+    ///
+    /// Cost: one netlink request batch (one `sendmsg`) a place and subsystem, one file write a
+    /// sysctl, no dump.
+    fn apply(&self, plan: &Plan) -> Result<()>;
+
+    /// What the kernel holds of the objects that `wanted` names, with their actual attributes,
+    /// and also what else it holds that is ours: every element of a table named in `wanted`, and
+    /// every link of the host whose name begins with `prefix`. Attributes that `wanted` leaves to
+    /// the kernel (`None`) are reported as `None`, so that equal means equal.
+    fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values>;
+
+    /// What the host itself is connected to.
+    fn host_networks(&self) -> Result<HostNetworks>;
+
+    /// Deletes links for good and waits until they are gone. The links must carry `group`
+    /// (see [`Link::group`](crate::Link)); all links of the group go in one request, because a
+    /// single deletion waits about 20 ms for an RCU grace period and many share it.
+    fn retire_links(&self, retirement: &Retirement) -> Result<()>;
+
+    /// Forgets tracked connections of these flows (both directions); returns how many.
+    fn flush_conntrack(&self, flows: &[Flow]) -> Result<usize>;
+
+    /// Tells the neighbours of `interface` that it has `addresses` (gratuitous ARP, unsolicited NA).
+    fn announce(&self, place: &Place, interface: &str, mac: MacAddr, addresses: &[IpAddr]) -> Result<()>;
+
+    /// Makes a network namespace and keeps it alive by a bind mount at `path`.
+    fn create_netns(&self, path: &Path) -> Result<()>;
+
+    /// Unmounts and removes the file of [`create_netns`](Self::create_netns). Absence is not an error.
+    fn remove_netns(&self, path: &Path) -> Result<()>;
+
+    /// Identity of the namespace at `place` (device and inode of its nsfs file); an error of class
+    /// `Invalid` or `NotFound` where there is none.
+    fn netns_identity(&self, place: &Place) -> Result<(u64, u64)>;
+
+    /// Fails with class `InUse`, naming the holder (process and PID), where a socket of the
+    /// host already occupies a port of `ports` at `address` (every address where `None`).
+    fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()>;
+
+    /// Reads a setting below `/proc/sys` of `place`.
+    fn read_sysctl(&self, place: &Place, path: &str) -> Result<String>;
+}
+
+/// What the host itself is connected to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostNetworks {
+    /// Prefixes of its addresses and routes, default routes left out.
+    pub prefixes: Vec<HostPrefix>,
+    /// MTU of the device of the default route, IPv4 before IPv6.
+    pub default_mtu: Option<u32>,
+    /// Interfaces that got an IPv6 default route by router advertisement and would lose it when
+    /// forwarding is switched on (`accept_ra` is 1).
+    pub ra_interfaces: Vec<String>,
+}
+
+/// A prefix that the host can reach or has an address in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPrefix {
+    /// The prefix.
+    pub net: IpNet,
+    /// The interface it belongs to.
+    pub link: Option<String>,
+}
+
+/// Links to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retirement {
+    /// The device group of the links.
+    pub group: u32,
+    /// Their names in the host's namespace.
+    pub links: Vec<String>,
+}
+
+/// Tracked connections to forget: those of the host whose original destination, or whose
+/// destination after translation, is `address` and one of `ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The address; any where absent.
+    pub address: Option<IpAddr>,
+    /// The ports.
+    pub ports: PortRange,
+}
+
+/// Path of the namespace of a process.
+pub fn netns_of_pid(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/ns/net"))
+}

@@ -1,0 +1,27 @@
+//! The one crate that touches the kernel: netlink, namespaces, `/proc/sys`,
+//! process creation, and all of the workspace's `unsafe`.
+//!
+//! What should exist is said in [`Values`]: links, addresses, routes, nftables
+//! elements and so on, each with the place it lives in and its owner.
+//! [`Plan::between`] compares two sets of values; [`Kernel::apply`] carries out
+//! the difference in few netlink messages, whole or not at all. Set-up, removal,
+//! rollback, repair and dry runs are all that one mechanism.
+
+mod fake;
+mod kernel;
+mod linux;
+mod netns;
+mod nft;
+mod plan;
+pub mod process;
+mod value;
+
+pub use fake::FakeKernel;
+pub use kernel::{Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
+pub use linux::Linux;
+pub use netns::Netns;
+pub use plan::{Change, Plan};
+pub use value::{
+    Address, Bridge, BridgePort, Entry, FdbEntry, Key, Link, LinkKind, MacvlanMode, Neighbour, NftData, NftElement,
+    NftFamily, NftField, NftTable, Owner, Place, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+};

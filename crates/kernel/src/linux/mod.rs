@@ -1,0 +1,85 @@
+//! The Linux kernel.
+
+mod announce;
+mod apply;
+mod conntrack;
+mod host;
+mod nft;
+mod observe;
+mod ports;
+mod rtnl;
+mod sysctl;
+
+use crate::{Flow, HostNetworks, Kernel, Netns, Place, Plan, Retirement, Values};
+use linkspan_model::{MacAddr, PortRange, Protocol, Result};
+use std::{net::IpAddr, path::Path};
+
+/// The running kernel, as seen from the network namespace it was opened in.
+#[derive(Debug)]
+pub struct Linux {
+    host: Netns,
+}
+
+impl Linux {
+    /// The kernel; the network namespace of the calling thread is the host's from here on.
+    pub fn new() -> Result<Self> {
+        Ok(Self { host: Netns::current()? })
+    }
+
+    /// Runs `f` inside the namespace of `place`.
+    fn within<T>(&self, place: &Place, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        match place {
+            Place::Host => self.host.enter(f)?,
+            Place::Netns(path) => Netns::open(path)?.enter(f)?,
+        }
+    }
+}
+
+impl Kernel for Linux {
+    fn apply(&self, plan: &Plan) -> Result<()> {
+        apply::apply(self, plan)
+    }
+
+    fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values> {
+        observe::observe(self, wanted, prefix)
+    }
+
+    fn host_networks(&self) -> Result<HostNetworks> {
+        self.host.enter(host::networks)?
+    }
+
+    fn retire_links(&self, retirement: &Retirement) -> Result<()> {
+        self.host.enter(|| apply::retire(retirement))?
+    }
+
+    fn flush_conntrack(&self, flows: &[Flow]) -> Result<usize> {
+        self.host.enter(|| conntrack::flush(flows))?
+    }
+
+    fn announce(&self, place: &Place, interface: &str, mac: MacAddr, addresses: &[IpAddr]) -> Result<()> {
+        self.within(place, || announce::announce(interface, mac, addresses))
+    }
+
+    fn create_netns(&self, path: &Path) -> Result<()> {
+        Netns::create(path)
+    }
+
+    fn remove_netns(&self, path: &Path) -> Result<()> {
+        Netns::remove(path)
+    }
+
+    fn netns_identity(&self, place: &Place) -> Result<(u64, u64)> {
+        match place {
+            Place::Host => self.host.identity(),
+            Place::Netns(path) => Netns::open(path)?.identity(),
+        }
+    }
+
+    fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()> {
+        self.host.enter(|| ports::check_free(address, protocol, ports))?
+    }
+
+    fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
+        self.within(place, || sysctl::read(path))
+    }
+}

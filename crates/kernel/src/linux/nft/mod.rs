@@ -1,0 +1,14 @@
+//! nf_tables: tables and elements, changed in one atomic batch and listed.
+//!
+//! Every function works on the network namespace of the calling thread.
+
+mod apply;
+mod error;
+mod listing;
+mod observe;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use apply::apply;
+pub(crate) use observe::observe;

@@ -1,0 +1,317 @@
+//! What the kernel holds of the objects somebody wants, in the terms they want them in.
+
+use super::{
+    Linux, nft,
+    rtnl::{RtSocket, observe as seen},
+    sysctl,
+};
+use crate::{
+    Address, Bridge, BridgePort, FdbEntry, Link, LinkKind, Neighbour, Owner, Place, PortState, Route, RouteKind,
+    Sysctl, Value, Values,
+};
+use ipnet::IpNet;
+use linkspan_model::{ErrorClass, MacAddr, Result};
+use netlink_packet_route::{
+    AddressFamily,
+    address::AddressAttribute,
+    link::InfoKind,
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourState},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// Owner of what nobody wants.
+const ORPHAN: &str = "nobody (orphan)";
+
+pub(super) fn observe(linux: &Linux, wanted: &Values, prefix: &str) -> Result<Values> {
+    let mut places: BTreeMap<&Place, Vec<(&Owner, &Value)>> = BTreeMap::new();
+    places.entry(&Place::Host).or_default();
+    for (place, _, entry) in wanted.iter() {
+        places.entry(place).or_default().push((&entry.owner, &entry.value));
+    }
+    let mut values = Values::new();
+    for (place, wanted) in places {
+        let prefix = if *place == Place::Host { prefix } else { "" };
+        match linux.within(place, || look(place, &wanted, prefix, &mut values)) {
+            // A namespace that has gone holds nothing.
+            Err(error) if *place != Place::Host && error.class() == ErrorClass::NotFound => {}
+            result => result?,
+        }
+    }
+    Ok(values)
+}
+
+/// A namespace, read whole.
+struct Scene {
+    links: Vec<seen::SeenLink>,
+    addresses: Vec<Address>,
+    routes: Vec<Route>,
+}
+
+impl Scene {
+    fn read() -> Result<Self> {
+        let mut socket = RtSocket::open()?;
+        let links = seen::links(&mut socket)?;
+        let name = |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
+        let mut addresses = Vec::new();
+        for message in seen::addresses(&mut socket)? {
+            let local = message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Local(ip) => Some(*ip),
+                _ => None,
+            });
+            let plain = message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(ip) => Some(*ip),
+                _ => None,
+            });
+            if let (Some(ip), Some(link)) = (local.or(plain), name(message.header.index))
+                && let Ok(address) = IpNet::new(ip, message.header.prefix_len)
+            {
+                addresses.push(Address { link, address });
+            }
+        }
+        let routes = seen::routes(&mut socket)?.iter().filter_map(|message| route(message, name)).collect();
+        Ok(Self { links, addresses, routes })
+    }
+
+    fn link(&self, name: &str) -> Option<&seen::SeenLink> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    fn name(&self, index: u32) -> Option<String> {
+        self.links.iter().find(|link| link.index == index).map(|link| link.name.clone())
+    }
+}
+
+fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut Values) -> Result<()> {
+    let scene = Scene::read()?;
+    let mut neighbours = None;
+    for (owner, value) in wanted {
+        let found = match value {
+            Value::Link(link) => scene.link(&link.name).map(|seen| Value::Link(as_wanted(&scene, seen, link))),
+            Value::Address(address) => scene.addresses.contains(address).then(|| (*value).clone()),
+            Value::Route(route) => scene.routes.iter().find(|seen| same_route(seen, route)).map(|seen| {
+                Value::Route(Route {
+                    metric: route.metric,
+                    source: if route.source.is_some() { seen.source } else { None },
+                    ..seen.clone()
+                })
+            }),
+            Value::Sysctl(setting) => {
+                sysctl::read(&setting.path).ok().map(|value| Value::Sysctl(Sysctl { value, ..setting.clone() }))
+            }
+            Value::Neighbour(_) | Value::Fdb(_) => {
+                let known = match &mut neighbours {
+                    Some(known) => known,
+                    slot => slot.insert(Neighbours::read(&scene)?),
+                };
+                known.find(value)
+            }
+            Value::Table(_) | Value::Element(_) => None,
+        };
+        if let Some(found) = found {
+            values.insert(place.clone(), owner, found);
+        }
+    }
+    if !prefix.is_empty() {
+        let wanted_link =
+            |name: &str| wanted.iter().any(|(_, value)| matches!(value, Value::Link(link) if link.name == name));
+        for orphan in scene.links.iter().filter(|link| link.name.starts_with(prefix) && !wanted_link(&link.name)) {
+            let link = plain(&scene, orphan);
+            values.insert(place.clone(), &Owner::new(ORPHAN), Value::Link(link));
+        }
+    }
+    look_at_rules(place, wanted, values)
+}
+
+fn look_at_rules(place: &Place, wanted: &[(&Owner, &Value)], values: &mut Values) -> Result<()> {
+    let rules: Vec<&Value> = wanted
+        .iter()
+        .map(|(_, value)| *value)
+        .filter(|value| matches!(value, Value::Table(_) | Value::Element(_)))
+        .collect();
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let owners: BTreeMap<crate::Key, &Owner> = wanted.iter().map(|(owner, value)| (value.key(), *owner)).collect();
+    let orphan = Owner::new(ORPHAN);
+    for found in nft::observe(&rules)? {
+        let owner = owners.get(&found.key()).copied().unwrap_or(&orphan);
+        values.insert(place.clone(), owner, found);
+    }
+    Ok(())
+}
+
+/// A link with everything that is known of it.
+fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
+    let kind = match &seen.kind {
+        Some(InfoKind::Bridge) => LinkKind::Bridge(Bridge { multicast_snooping: seen.multicast_snooping }),
+        Some(InfoKind::Veth) => LinkKind::VethPeer,
+        None if seen.name == "lo" => LinkKind::Loopback,
+        _ => LinkKind::Dummy,
+    };
+    let master = seen.master.and_then(|index| scene.name(index));
+    let port = master.is_some().then_some(BridgePort {
+        isolated: seen.isolated,
+        hairpin: seen.hairpin,
+        state: if seen.disabled { PortState::Disabled } else { PortState::Forwarding },
+    });
+    Link {
+        name: seen.name.clone(),
+        kind,
+        mac: seen.mac,
+        mtu: Some(seen.mtu),
+        up: seen.up,
+        master,
+        port,
+        alias: seen.alias.clone(),
+        group: seen.group,
+    }
+}
+
+/// A link in the terms of `wanted`: what that leaves to the kernel is left out.
+fn as_wanted(scene: &Scene, seen: &seen::SeenLink, wanted: &Link) -> Link {
+    let mut link = plain(scene, seen);
+    let same_type = seen.kind.as_ref().map(ToString::to_string).as_deref() == Some(wanted.kind.name());
+    if same_type && !matches!(wanted.kind, LinkKind::Bridge(_)) {
+        // The far end of a veth pair and a tunnel's parameters are fixed at creation.
+        link.kind = wanted.kind.clone();
+    }
+    link.mac = link.mac.filter(|_| wanted.mac.is_some());
+    link.mtu = link.mtu.filter(|_| wanted.mtu.is_some());
+    link.alias = link.alias.filter(|_| wanted.alias.is_some());
+    match (&mut link.port, wanted.port) {
+        (port, None) => *port = None,
+        // A port whose sandbox's end is down has no carrier, and the kernel shows it disabled.
+        (Some(port), Some(wanted)) if wanted.state == PortState::Forwarding && link.group == 0 => {
+            port.state = PortState::Forwarding;
+        }
+        _ => {}
+    }
+    if wanted.kind == LinkKind::Loopback {
+        link.group = wanted.group;
+    }
+    link
+}
+
+fn route_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some((*ip).into()),
+        RouteAddress::Inet6(ip) => Some((*ip).into()),
+        _ => None,
+    }
+}
+
+/// An address by the number of its bytes.
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+/// A route in our terms; `None` for kinds that we never make.
+pub(super) fn route(message: &RouteMessage, name: impl Fn(u32) -> Option<String>) -> Option<Route> {
+    let kind = match message.header.kind {
+        RouteType::Unicast => RouteKind::Unicast,
+        RouteType::BlackHole => RouteKind::Blackhole,
+        RouteType::Unreachable => RouteKind::Unreachable,
+        _ => return None,
+    };
+    let unspecified: IpAddr = match message.header.address_family {
+        AddressFamily::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        _ => return None,
+    };
+    let mut route = Route {
+        destination: IpNet::new(unspecified, message.header.destination_prefix_length).ok()?,
+        gateway: None,
+        link: None,
+        table: message.header.table.into(),
+        metric: 0,
+        source: None,
+        kind,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => {
+                route.destination =
+                    IpNet::new(route_address(address)?, message.header.destination_prefix_length).ok()?;
+            }
+            RouteAttribute::Gateway(address) => route.gateway = route_address(address),
+            RouteAttribute::Oif(index) => route.link = name(*index),
+            RouteAttribute::Table(table) => route.table = *table,
+            RouteAttribute::Priority(metric) => route.metric = *metric,
+            RouteAttribute::PrefSource(address) => route.source = route_address(address),
+            _ => {}
+        }
+    }
+    Some(route)
+}
+
+fn same_route(seen: &Route, wanted: &Route) -> bool {
+    // Metric 0 means the kernel's default, which is 1024 in IPv6.
+    let metric = if wanted.metric == 0 && wanted.destination.addr().is_ipv6() { 1024 } else { wanted.metric };
+    seen.destination == wanted.destination
+        && seen.gateway == wanted.gateway
+        && seen.link == wanted.link
+        && seen.table == wanted.table
+        && seen.metric == metric
+}
+
+/// Permanent neighbours and forwarding entries of a namespace.
+struct Neighbours {
+    neighbours: Vec<Neighbour>,
+    entries: Vec<FdbEntry>,
+}
+
+impl Neighbours {
+    fn read(scene: &Scene) -> Result<Self> {
+        let mut socket = RtSocket::open()?;
+        let mut known = Self { neighbours: Vec::new(), entries: Vec::new() };
+        for family in [AddressFamily::Inet, AddressFamily::Inet6, AddressFamily::Bridge] {
+            for message in seen::neighbours(&mut socket, family)? {
+                let Some(link) = scene.name(message.header.ifindex) else { continue };
+                let mut mac = None;
+                let mut address = None;
+                for attribute in &message.attributes {
+                    match attribute {
+                        NeighbourAttribute::LinkLayerAddress(bytes) => {
+                            mac = bytes.as_slice().try_into().ok().map(MacAddr);
+                        }
+                        NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => {
+                            address = Some(IpAddr::from(*ip))
+                        }
+                        NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => {
+                            address = Some(IpAddr::from(*ip))
+                        }
+                        // Of the bridge's family the library cannot tell which address it is.
+                        NeighbourAttribute::Destination(NeighbourAddress::Other(bytes)) => address = ip(bytes),
+                        _ => {}
+                    }
+                }
+                let Some(mac) = mac else { continue };
+                if family == AddressFamily::Bridge {
+                    let own = message.header.flags.contains(NeighbourFlags::Own);
+                    known.entries.push(FdbEntry { link, mac, remote: address.filter(|_| own) });
+                } else if let Some(address) = address.filter(|_| message.header.state == NeighbourState::Permanent) {
+                    known.neighbours.push(Neighbour { link, address, mac });
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    fn find(&self, wanted: &Value) -> Option<Value> {
+        match wanted {
+            Value::Neighbour(wanted) => self
+                .neighbours
+                .iter()
+                .find(|seen| seen.link == wanted.link && seen.address == wanted.address)
+                .cloned()
+                .map(Value::Neighbour),
+            Value::Fdb(wanted) => self.entries.contains(wanted).then(|| Value::Fdb(wanted.clone())),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Addresses, neighbours and forwarding entries as rtnetlink messages.
+
+use super::Request;
+use crate::{Address, FdbEntry, Neighbour};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+};
+use std::net::IpAddr;
+
+pub(super) fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+fn address_message(address: &Address, index: u32) -> AddressMessage {
+    let ip = address.address.addr();
+    let mut message = AddressMessage::default();
+    message.header.family = family(ip);
+    message.header.prefix_len = address.address.prefix_len();
+    message.header.index = index;
+    message.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
+    message
+}
+
+pub(crate) fn create_address(address: &Address, index: u32) -> Request {
+    let mut message = address_message(address, index);
+    if let ipnet::IpNet::V4(net) = address.address
+        && net.prefix_len() < 31
+    {
+        message.attributes.push(AddressAttribute::Broadcast(net.broadcast()));
+    }
+    if address.address.addr().is_ipv6() {
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    Request { message: RouteNetlinkMessage::NewAddress(message), flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+pub(crate) fn delete_address(address: &Address, index: u32) -> Request {
+    Request { message: RouteNetlinkMessage::DelAddress(address_message(address, index)), flags: 0 }
+}
+
+fn neighbour_message(neighbour: &Neighbour, index: u32) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(neighbour.address);
+    message.header.ifindex = index;
+    message.header.state = NeighbourState::Permanent;
+    message.attributes = vec![
+        NeighbourAttribute::Destination(neighbour.address.into()),
+        NeighbourAttribute::LinkLayerAddress(neighbour.mac.0.to_vec()),
+    ];
+    message
+}
+
+pub(crate) fn create_neighbour(neighbour: &Neighbour, index: u32) -> Request {
+    let message = RouteNetlinkMessage::NewNeighbour(neighbour_message(neighbour, index));
+    Request { message, flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+pub(crate) fn delete_neighbour(neighbour: &Neighbour, index: u32) -> Request {
+    Request { message: RouteNetlinkMessage::DelNeighbour(neighbour_message(neighbour, index)), flags: 0 }
+}
+
+fn fdb_message(entry: &FdbEntry, index: u32) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = index;
+    message.header.state = NeighbourState::Permanent;
+    // An entry with a remote is the tunnel device's own; any other is the bridge's, for its port.
+    message.header.flags = if entry.remote.is_some() { NeighbourFlags::Own } else { NeighbourFlags::Controller };
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(entry.mac.0.to_vec()));
+    message.attributes.extend(entry.remote.map(|remote| NeighbourAttribute::Destination(remote.into())));
+    message
+}
+
+pub(crate) fn create_fdb(entry: &FdbEntry, index: u32) -> Request {
+    // Several remotes of one address are appended to each other.
+    const NLM_F_APPEND: u16 = 0x800;
+    let append = if entry.remote.is_some() { NLM_F_APPEND } else { NLM_F_EXCL };
+    Request { message: RouteNetlinkMessage::NewNeighbour(fdb_message(entry, index)), flags: NLM_F_CREATE | append }
+}
+
+pub(crate) fn delete_fdb(entry: &FdbEntry, index: u32) -> Request {
+    Request { message: RouteNetlinkMessage::DelNeighbour(fdb_message(entry, index)), flags: 0 }
+}

@@ -1,0 +1,120 @@
+//! Reading links, addresses, routes and neighbours of a namespace.
+
+use super::RtSocket;
+use linkspan_model::{MacAddr, Result};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::AddressMessage,
+    link::{
+        BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
+        LinkInfo, LinkMessage,
+    },
+    neighbour::NeighbourMessage,
+    route::RouteMessage,
+};
+
+/// A link as the kernel shows it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenLink {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) kind: Option<InfoKind>,
+    pub(crate) mac: Option<MacAddr>,
+    pub(crate) mtu: u32,
+    pub(crate) up: bool,
+    pub(crate) master: Option<u32>,
+    pub(crate) alias: Option<String>,
+    pub(crate) group: u32,
+    pub(crate) isolated: bool,
+    pub(crate) hairpin: bool,
+    pub(crate) disabled: bool,
+    pub(crate) multicast_snooping: bool,
+}
+
+impl SeenLink {
+    fn read(message: LinkMessage) -> Self {
+        let mut seen =
+            Self { index: message.header.index, up: message.header.flags.contains(LinkFlags::Up), ..Self::default() };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => seen.name = name,
+                LinkAttribute::Address(bytes) => seen.mac = bytes.try_into().ok().map(MacAddr),
+                LinkAttribute::Mtu(mtu) => seen.mtu = mtu,
+                LinkAttribute::Controller(index) => seen.master = Some(index),
+                LinkAttribute::IfAlias(alias) => seen.alias = Some(alias),
+                LinkAttribute::Group(group) => seen.group = group,
+                LinkAttribute::LinkInfo(info) => seen.read_info(info),
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    fn read_info(&mut self, info: Vec<LinkInfo>) {
+        for info in info {
+            match info {
+                LinkInfo::Kind(kind) => self.kind = Some(kind),
+                LinkInfo::Data(InfoData::Bridge(data)) => {
+                    self.multicast_snooping = data.contains(&InfoBridge::MulticastSnooping(true));
+                }
+                LinkInfo::PortData(InfoPortData::BridgePort(data)) => {
+                    for item in data {
+                        match item {
+                            InfoBridgePort::Isolated(isolated) => self.isolated = isolated,
+                            InfoBridgePort::HairpinMode(hairpin) => self.hairpin = hairpin,
+                            InfoBridgePort::State(state) => self.disabled = state == BridgePortState::Disabled,
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn dump(socket: &mut RtSocket, request: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
+    socket.query(request, true)?.map_err(|refusal| refusal.into_error("listing network objects"))
+}
+
+/// Every link.
+pub(crate) fn links(socket: &mut RtSocket) -> Result<Vec<SeenLink>> {
+    let answers = dump(socket, RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+    let links = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(message) => Some(SeenLink::read(message)),
+        _ => None,
+    });
+    Ok(links.collect())
+}
+
+/// Every address.
+pub(crate) fn addresses(socket: &mut RtSocket) -> Result<Vec<AddressMessage>> {
+    let answers = dump(socket, RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+    let addresses = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewAddress(message) => Some(message),
+        _ => None,
+    });
+    Ok(addresses.collect())
+}
+
+/// Every route of every table.
+pub(crate) fn routes(socket: &mut RtSocket) -> Result<Vec<RouteMessage>> {
+    let answers = dump(socket, RouteNetlinkMessage::GetRoute(RouteMessage::default()))?;
+    let routes = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewRoute(message) => Some(message),
+        _ => None,
+    });
+    Ok(routes.collect())
+}
+
+/// Every neighbour of `family`; `AddressFamily::Bridge` for forwarding entries.
+pub(crate) fn neighbours(socket: &mut RtSocket, family: AddressFamily) -> Result<Vec<NeighbourMessage>> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = family;
+    let answers = dump(socket, RouteNetlinkMessage::GetNeighbour(request))?;
+    let neighbours = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewNeighbour(message) => Some(message),
+        _ => None,
+    });
+    Ok(neighbours.collect())
+}

@@ -1,0 +1,239 @@
+//! A synchronous rtnetlink socket that sends many requests in one message.
+
+use linkspan_model::{Error, ErrorClass, Result};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// Room for the answers of one `recv`.
+const BUFFER: usize = 64 * 1024;
+/// Bytes of requests in one message; the kernel takes the socket's send buffer (212,992 by default).
+const BATCH: usize = 64 * 1024;
+
+/// A request and the flags beside `REQUEST` and `ACK`.
+pub(crate) struct Request {
+    pub(crate) message: RouteNetlinkMessage,
+    pub(crate) flags: u16,
+}
+
+/// What the kernel said to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The error number, positive.
+    pub(crate) errno: i32,
+    /// The kernel's own words (NLMSGERR_ATTR_MSG), where it has any.
+    pub(crate) text: Option<String>,
+}
+
+impl Refusal {
+    /// The error for people: what was attempted, and the kernel's words.
+    pub(crate) fn into_error(self, what: impl std::fmt::Display) -> Error {
+        let words = match &self.text {
+            Some(text) => format!("{text} ({})", std::io::Error::from_raw_os_error(self.errno)),
+            None => std::io::Error::from_raw_os_error(self.errno).to_string(),
+        };
+        let class = match self.errno {
+            libc::EEXIST => ErrorClass::Exists,
+            libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL => ErrorClass::NotFound,
+            libc::EPERM | libc::EACCES => ErrorClass::Permission,
+            libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT => ErrorClass::Unsupported,
+            libc::ENOSPC | libc::EXFULL | libc::ENOMEM | libc::ENOBUFS => ErrorClass::Exhausted,
+            libc::EBUSY => ErrorClass::InUse,
+            libc::EINVAL | libc::ERANGE | libc::ENETUNREACH | libc::EHOSTUNREACH => ErrorClass::Invalid,
+            _ => ErrorClass::Internal,
+        };
+        let error = Error::new(class, format!("the kernel refused {what}: {words}"));
+        match class {
+            ErrorClass::Permission => error.fix("run it as root"),
+            ErrorClass::Unsupported => {
+                error.fix("the running kernel lacks this feature; load its module or use another kernel")
+            }
+            _ => error,
+        }
+    }
+}
+
+pub(crate) struct RtSocket {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl RtSocket {
+    /// A socket in the network namespace of the calling thread.
+    pub(crate) fn open() -> Result<Self> {
+        let open = || -> std::io::Result<Socket> {
+            let mut socket = Socket::new(NETLINK_ROUTE)?;
+            socket.bind_auto()?;
+            socket.connect(&SocketAddr::new(0, 0))?;
+            // The kernel's words with an error, without the request repeated.
+            socket.set_ext_ack(true)?;
+            socket.set_cap_ack(true)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(|error| Error::internal(format!("no rtnetlink socket: {error}")))?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    /// Sends all requests and returns what the kernel said to each, in order. The kernel carries out
+    /// each by itself: a refusal does not stop those after it.
+    pub(crate) fn batch(&mut self, requests: Vec<Request>) -> Result<Vec<std::result::Result<(), Refusal>>> {
+        let mut outcomes = Vec::with_capacity(requests.len());
+        let mut bytes = Vec::new();
+        let mut first = self.sequence + 1;
+        for request in requests {
+            self.sequence += 1;
+            let mut header = NetlinkHeader::default();
+            header.flags = NLM_F_REQUEST | NLM_F_ACK | request.flags;
+            header.sequence_number = self.sequence;
+            let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request.message));
+            message.finalize();
+            let start = bytes.len();
+            let length = message.buffer_len().next_multiple_of(4);
+            bytes.resize(start + length, 0);
+            message.serialize(&mut bytes[start..]);
+            if bytes.len() >= BATCH {
+                outcomes.extend(self.exchange(&bytes, first)?);
+                bytes.clear();
+                first = self.sequence + 1;
+            }
+        }
+        if !bytes.is_empty() {
+            outcomes.extend(self.exchange(&bytes, first)?);
+        }
+        Ok(outcomes)
+    }
+
+    fn exchange(&mut self, bytes: &[u8], first: u32) -> Result<Vec<std::result::Result<(), Refusal>>> {
+        self.send(bytes)?;
+        let count = (self.sequence - first + 1) as usize;
+        let mut outcomes = vec![None; count];
+        let mut missing = count;
+        while missing > 0 {
+            for (header, payload) in messages(&self.receive()?) {
+                let Some(slot) = header.sequence_number.checked_sub(first).and_then(|i| outcomes.get_mut(i as usize))
+                else {
+                    continue;
+                };
+                if header.message_type == NLMSG_ERROR && slot.is_none() {
+                    *slot = Some(acknowledgement(header, payload));
+                    missing -= 1;
+                }
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// Sends a request whose answer is messages: a dump, or one object.
+    pub(crate) fn query(
+        &mut self,
+        message: RouteNetlinkMessage,
+        dump: bool,
+    ) -> Result<std::result::Result<Vec<RouteNetlinkMessage>, Refusal>> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | if dump { NLM_F_DUMP } else { NLM_F_ACK };
+        header.sequence_number = self.sequence;
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        self.send(&bytes)?;
+        let mut answers = Vec::new();
+        loop {
+            let datagram = self.receive()?;
+            for (header, payload) in messages(&datagram) {
+                if header.sequence_number != self.sequence {
+                    continue;
+                }
+                match header.message_type {
+                    NLMSG_ERROR => return Ok(acknowledgement(header, payload).map(|()| answers)),
+                    NLMSG_DONE => return Ok(Ok(answers)),
+                    _ => {
+                        // What the library cannot read is no object of ours.
+                        if let Ok(parsed) =
+                            NetlinkMessage::<RouteNetlinkMessage>::deserialize(payload_with_header(&datagram, payload))
+                            && let NetlinkPayload::InnerMessage(inner) = parsed.payload
+                        {
+                            answers.push(inner);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.socket.send(bytes, 0).map_err(|error| Error::internal(format!("rtnetlink: {error}"))).map(drop)
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>> {
+        let mut buffer = Vec::with_capacity(BUFFER);
+        self.socket.recv(&mut buffer, 0).map_err(|error| Error::internal(format!("rtnetlink: {error}")))?;
+        Ok(buffer)
+    }
+}
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const HEADER: usize = 16;
+/// NLM_F_CAPPED: the request is not repeated in the acknowledgement.
+const CAPPED: u16 = 0x100;
+/// NLM_F_ACK_TLVS: attributes follow.
+const ACK_TLVS: u16 = 0x200;
+/// NLMSGERR_ATTR_MSG.
+const ATTR_MSG: u16 = 1;
+
+/// The messages of a datagram.
+fn messages(datagram: &[u8]) -> impl Iterator<Item = (NetlinkHeader, &[u8])> {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        let word = |at: usize| Some(u32::from_ne_bytes(rest.get(at..at + 4)?.try_into().ok()?));
+        let half = |at: usize| Some(u16::from_ne_bytes(rest.get(at..at + 2)?.try_into().ok()?));
+        let length = word(0)? as usize;
+        let payload = rest.get(HEADER..length)?;
+        let mut header = NetlinkHeader::default();
+        header.length = length as u32;
+        header.message_type = half(4)?;
+        header.flags = half(6)?;
+        header.sequence_number = word(8)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((header, payload))
+    })
+}
+
+/// The message that `payload` is part of.
+fn payload_with_header<'a>(datagram: &'a [u8], payload: &'a [u8]) -> &'a [u8] {
+    let start = payload.as_ptr() as usize - datagram.as_ptr() as usize;
+    &datagram[start - HEADER..start + payload.len()]
+}
+
+fn acknowledgement(header: NetlinkHeader, payload: &[u8]) -> std::result::Result<(), Refusal> {
+    let code = payload.get(..4).and_then(|code| code.try_into().ok()).map_or(-libc::EPROTO, i32::from_ne_bytes);
+    if code == 0 {
+        return Ok(());
+    }
+    let request = payload.get(4..).unwrap_or_default();
+    let repeated = if header.flags & CAPPED != 0 {
+        HEADER
+    } else {
+        request
+            .get(..4)
+            .and_then(|length| length.try_into().ok())
+            .map_or(HEADER, |length| u32::from_ne_bytes(length) as usize)
+    };
+    let mut attributes = match header.flags & ACK_TLVS {
+        0 => &[][..],
+        _ => request.get(repeated.next_multiple_of(4)..).unwrap_or_default(),
+    };
+    let mut text = None;
+    while attributes.len() >= 4 {
+        let length = usize::from(u16::from_ne_bytes([attributes[0], attributes[1]]));
+        let kind = u16::from_ne_bytes([attributes[2], attributes[3]]);
+        let Some(value) = attributes.get(4..length) else { break };
+        if kind == ATTR_MSG {
+            text = Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());
+        }
+        attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Err(Refusal { errno: -code, text })
+}

@@ -1,0 +1,191 @@
+//! Programs in sandboxes: starting them inside, and telling whether they still run.
+
+use linkspan_model::{Error, Result};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// What a program finds around itself.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// File of the network namespace; the caller's where absent.
+    pub netns: Option<PathBuf>,
+    /// Files mounted over others, source first, in a mount namespace of the program's own.
+    pub bind_mounts: Vec<(PathBuf, PathBuf)>,
+    /// Host name, in a UTS namespace of the program's own.
+    pub hostname: Option<String>,
+}
+
+/// Has `command` start in these surroundings, with no signal blocked. Everything that can fail for lack of a file is opened
+/// here; what fails in the child is the error of `spawn`.
+pub fn surround(command: &mut Command, surroundings: Surroundings) -> Result<()> {
+    let netns = match &surroundings.netns {
+        Some(path) => Some(crate::Netns::open(path)?),
+        None => None,
+    };
+    let mut mounts = Vec::new();
+    for (source, target) in &surroundings.bind_mounts {
+        for path in [source, target] {
+            std::fs::metadata(path).map_err(|error| Error::not_found(format!("{}: {error}", path.display())))?;
+        }
+        // A mount over a symbolic link goes over what it leads to.
+        let target = std::fs::canonicalize(target)
+            .map_err(|error| Error::not_found(format!("{}: {error}", target.display())))?;
+        mounts.push((c_string(source)?, c_string(&target)?));
+    }
+    let hostname = surroundings.hostname.map(|name| name.into_bytes());
+    let enter = move || -> io::Result<()> {
+        unblock_signals();
+        if let Some(netns) = &netns {
+            // SAFETY: the descriptor is open; see below for what is allowed here.
+            check(unsafe { libc::setns(netns.as_fd().as_raw_fd(), libc::CLONE_NEWNET) })?;
+        }
+        if !mounts.is_empty() {
+            // SAFETY: unshare takes an integer.
+            check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+            // Mounts of the host still arrive inside; ours do not leave.
+            // SAFETY: the strings are constants, the rest is null, which the call allows.
+            check(unsafe {
+                libc::mount(
+                    c"none".as_ptr(),
+                    c"/".as_ptr(),
+                    std::ptr::null(),
+                    libc::MS_REC | libc::MS_SLAVE,
+                    std::ptr::null(),
+                )
+            })?;
+            for (source, target) in &mounts {
+                // SAFETY: both strings live as long as the closure.
+                check(unsafe {
+                    libc::mount(source.as_ptr(), target.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null())
+                })?;
+            }
+        }
+        if let Some(hostname) = &hostname {
+            // SAFETY: unshare takes an integer; the name lives as long as the closure.
+            check(unsafe { libc::unshare(libc::CLONE_NEWUTS) })?;
+            // SAFETY: pointer and length are those of one vector.
+            check(unsafe { libc::sethostname(hostname.as_ptr().cast(), hostname.len()) })?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes system calls on memory and descriptors that were
+    // prepared before; it neither allocates nor locks. An io::Error of an errno does not allocate.
+    unsafe { command.pre_exec(enter) };
+    Ok(())
+}
+
+/// Starts `command` as the leader of a session of its own, without a terminal.
+pub fn detach_from_terminal(command: &mut Command) {
+    // SAFETY: setsid is async-signal-safe and takes nothing.
+    unsafe { command.pre_exec(|| check(libc::setsid())) };
+}
+
+/// A program starts with no signal blocked, whatever its starter blocks to wait for it: the standard
+/// library hands the mask on (since Rust 1.66).
+fn unblock_signals() {
+    let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset fills the set that sigprocmask then reads; both are async-signal-safe.
+    unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn c_string(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::invalid(format!("{} holds a NUL byte", path.display())))
+}
+
+/// A process, held by a descriptor that cannot come to mean another one.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    pidfd: OwnedFd,
+    pid: u32,
+}
+
+impl ProcessHandle {
+    /// The process `pid`, if it is the one that started at `start_time` (clock ticks since boot);
+    /// an error of class `NotFound` where it has ended.
+    pub fn open(pid: u32, start_time: u64) -> Result<Self> {
+        let gone = || Error::not_found(format!("process {pid} has ended"));
+        // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+        let fd = libc::c_int::try_from(fd).map_err(|_| gone())?;
+        if fd < 0 {
+            return match Errno::last() {
+                Errno::ESRCH | Errno::EINVAL => Err(gone()),
+                errno => Err(Error::internal(format!("cannot look at process {pid}: {errno}"))),
+            };
+        }
+        // SAFETY: the descriptor is new and nobody else's.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let handle = Self { pidfd, pid };
+        // Read after the descriptor was opened: from here on the PID cannot be another's.
+        if start_time_of(pid)? != start_time || handle.has_ended() {
+            return Err(gone());
+        }
+        Ok(handle)
+    }
+
+    /// Its process ID.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a signal, by number. A process that has ended is an error of class `NotFound`.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        // SAFETY: the descriptor is a pidfd, and without siginfo the kernel makes its own.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        match (result, Errno::last()) {
+            (0, _) => Ok(()),
+            (_, Errno::ESRCH) => Err(Error::not_found(format!("process {} has ended", self.pid))),
+            (_, errno) => Err(Error::permission(format!("cannot signal process {}: {errno}", self.pid))),
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.wait(Duration::ZERO)
+    }
+
+    /// Waits for its end, at most `limit`; whether it has ended.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        matches!(poll(&mut fds, timeout), Ok(1..))
+    }
+}
+
+/// When a process started, in clock ticks since boot (field 22 of `/proc/PID/stat`).
+pub fn start_time_of(pid: u32) -> Result<u64> {
+    let i = i32::try_from(pid).map_err(|_| Error::invalid(format!("{pid} is no process ID")))?;
+    procfs::process::Process::new(i)
+        .and_then(|process| process.stat())
+        .map(|stat| stat.starttime)
+        .map_err(|_| Error::not_found(format!("process {pid} does not exist")))
+}

@@ -1,0 +1,134 @@
+use super::Place;
+use linkspan_model::MacAddr;
+use std::{fmt, net::IpAddr};
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name, at most 15 bytes (IFNAMSIZ less the terminator).
+    pub name: String,
+    /// What kind of device it is.
+    pub kind: LinkKind,
+    /// Its MAC address; the kernel's choice where absent.
+    pub mac: Option<MacAddr>,
+    /// Its MTU in bytes; the kernel's choice where absent.
+    pub mtu: Option<u32>,
+    /// Administratively up.
+    pub up: bool,
+    /// The bridge it is a port of.
+    pub master: Option<String>,
+    /// Its settings as a bridge port; only with a master.
+    pub port: Option<BridgePort>,
+    /// A text for people, shown by `ip link` (ifalias), that names the owner.
+    pub alias: Option<String>,
+    /// Its device group; 0 is the kernel's default.
+    pub group: u32,
+}
+
+/// Kinds of device, with what is fixed at creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// `lo` of a namespace: there from the start, only ever set up or down.
+    Loopback,
+    /// A bridge.
+    Bridge(Bridge),
+    /// One end of a veth pair; its creation makes the other end, which must also be a
+    /// value (of kind [`LinkKind::VethPeer`]) in `peer_place`.
+    Veth {
+        /// Name of the other end.
+        peer: String,
+        /// Where the other end is born.
+        peer_place: Place,
+    },
+    /// The end of a veth pair that comes and goes with its peer.
+    VethPeer,
+    /// A macvlan device.
+    Macvlan {
+        /// The device it shares, in the host's namespace.
+        parent: String,
+        /// How siblings reach each other.
+        mode: MacvlanMode,
+    },
+    /// A VXLAN tunnel end.
+    Vxlan(Vxlan),
+    /// A device that drops what it is sent.
+    Dummy,
+}
+
+/// Settings of a bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bridge {
+    /// Whether the bridge snoops IGMP and MLD to forward multicast to members only.
+    pub multicast_snooping: bool,
+}
+
+/// Settings of a bridge port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BridgePort {
+    /// The port reaches the bridge itself and ports that are not isolated, not its isolated siblings.
+    pub isolated: bool,
+    /// Frames may leave by the port they came in.
+    pub hairpin: bool,
+    /// Whether the port forwards.
+    pub state: PortState,
+}
+
+/// The state of a bridge port (BR_STATE_*).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortState {
+    /// Forwards frames.
+    #[default]
+    Forwarding,
+    /// Drops every frame.
+    Disabled,
+}
+
+/// How macvlan siblings reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// Directly.
+    Bridge,
+    /// Not at all.
+    Private,
+    /// Through the outside switch.
+    Vepa,
+    /// One device alone, with the parent's MAC.
+    Passthru,
+}
+
+/// A VXLAN tunnel end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vxlan {
+    /// Network identifier, 24 bits.
+    pub vni: u32,
+    /// UDP destination port.
+    pub port: u16,
+    /// Source address of the tunnel.
+    pub local: Option<IpAddr>,
+    /// Whether it learns remote addresses from traffic.
+    pub learning: bool,
+}
+
+impl LinkKind {
+    /// The kind as `ip -d link` names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Bridge(_) => "bridge",
+            Self::Veth { .. } | Self::VethPeer => "veth",
+            Self::Macvlan { .. } => "macvlan",
+            Self::Vxlan(_) => "vxlan",
+            Self::Dummy => "dummy",
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "link {} ({}", self.name, self.kind.name())?;
+        if let Some(master) = &self.master {
+            write!(f, ", port of {master}")?;
+        }
+        f.write_str(if self.up { ", up)" } else { ", down)" })
+    }
+}

@@ -1,0 +1,181 @@
+//! Kernel objects as values: what should be, or what was seen.
+
+mod address;
+mod link;
+mod nft;
+mod route;
+mod sysctl;
+
+pub use address::{Address, FdbEntry, Neighbour};
+pub use link::{Bridge, BridgePort, Link, LinkKind, MacvlanMode, PortState, Vxlan};
+pub use nft::{NftData, NftElement, NftFamily, NftField, NftTable};
+pub use route::{Route, RouteKind};
+pub use sysctl::Sysctl;
+
+use ipnet::IpNet;
+use linkspan_model::MacAddr;
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf};
+
+/// The network namespace a value lives in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// The namespace of the host the engine serves.
+    Host,
+    /// The namespace of a file, such as a bind mount or `/proc/PID/ns/net`.
+    Netns(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Netns(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Whom a value belongs to, as text such as `network 3f2a… "web"`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(pub std::sync::Arc<str>);
+
+impl Owner {
+    /// The owner called `text`.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(text.as_ref().into())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One kernel object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A network interface.
+    Link(Link),
+    /// An address of an interface.
+    Address(Address),
+    /// A route.
+    Route(Route),
+    /// A permanent neighbour entry (ARP, ND).
+    Neighbour(Neighbour),
+    /// An entry of a bridge's or VXLAN's forwarding database.
+    Fdb(FdbEntry),
+    /// A setting below `/proc/sys`.
+    Sysctl(Sysctl),
+    /// An nftables table with its chains, fixed rules, sets and maps, without elements.
+    Table(NftTable),
+    /// An element of a set or map of such a table.
+    Element(NftElement),
+}
+
+/// What makes a value the same object in one place, whatever its attributes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// By family and name. First: elements and links depend on it.
+    Table(NftFamily, String),
+    /// By family, table, set and key.
+    Element(NftFamily, String, String, Vec<NftField>),
+    /// By name.
+    Link(String),
+    /// By path below `/proc/sys`.
+    Sysctl(String),
+    /// By link and address.
+    Address(String, IpNet),
+    /// By table, destination, metric and, within those, gateway and link.
+    Route(u32, IpNet, u32, Option<IpAddr>, Option<String>),
+    /// By link and address.
+    Neighbour(String, IpAddr),
+    /// By link, address and remote.
+    Fdb(String, MacAddr, Option<IpAddr>),
+}
+
+impl Value {
+    /// What identifies the object within its place.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Link(v) => Key::Link(v.name.clone()),
+            Self::Address(v) => Key::Address(v.link.clone(), v.address),
+            Self::Route(v) => Key::Route(v.table, v.destination, v.metric, v.gateway, v.link.clone()),
+            Self::Neighbour(v) => Key::Neighbour(v.link.clone(), v.address),
+            Self::Fdb(v) => Key::Fdb(v.link.clone(), v.mac, v.remote),
+            Self::Sysctl(v) => Key::Sysctl(v.path.clone()),
+            Self::Table(v) => Key::Table(v.family, v.name.clone()),
+            Self::Element(v) => Key::Element(v.family, v.table.clone(), v.set.clone(), v.key.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(v) => v.fmt(f),
+            Self::Address(v) => v.fmt(f),
+            Self::Route(v) => v.fmt(f),
+            Self::Neighbour(v) => v.fmt(f),
+            Self::Fdb(v) => v.fmt(f),
+            Self::Sysctl(v) => v.fmt(f),
+            Self::Table(v) => v.fmt(f),
+            Self::Element(v) => v.fmt(f),
+        }
+    }
+}
+
+/// A value and whom it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The object.
+    pub value: Value,
+    /// Whom it belongs to.
+    pub owner: Owner,
+}
+
+/// A set of kernel objects, each in its place, no object twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values(BTreeMap<(Place, Key), Entry>);
+
+impl Values {
+    /// No objects.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an object; one with the same key is replaced.
+    pub fn insert(&mut self, place: Place, owner: &Owner, value: Value) {
+        self.0.insert((place, value.key()), Entry { value, owner: owner.clone() });
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: Values) {
+        self.0.extend(other.0);
+    }
+
+    /// The object with this key.
+    pub fn get(&self, place: &Place, key: &Key) -> Option<&Entry> {
+        // A lookup by borrowed pair would need a borrowed key type; the clone is off the hot path.
+        self.0.get(&(place.clone(), key.clone()))
+    }
+
+    /// Takes out the object with this key.
+    pub fn remove(&mut self, place: &Place, key: &Key) -> Option<Entry> {
+        self.0.remove(&(place.clone(), key.clone()))
+    }
+
+    /// The objects, ordered by place and key.
+    pub fn iter(&self) -> impl Iterator<Item = (&Place, &Key, &Entry)> {
+        self.0.iter().map(|((place, key), entry)| (place, key, entry))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

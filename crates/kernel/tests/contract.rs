@@ -1,0 +1,443 @@
+//! What every kernel promises, held to by the fake and by Linux. Linux runs in a network namespace and
+//! a mount namespace of the test's own; `ip` and `nft` are its witnesses.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use linkspan_kernel::{
+    Address, Bridge, BridgePort, Change, FakeKernel, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode,
+    Neighbour, NftElement, NftFamily, NftField, NftTable, Owner, Place, Plan, PortState, Retirement, Route, Sysctl,
+    Value, Values, Vxlan,
+};
+use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
+use nix::{mount::MsFlags, sched::CloneFlags};
+use std::{path::PathBuf, process::Command};
+
+/// A kernel, and a directory for namespaces.
+struct Bench {
+    kernel: Box<dyn Kernel>,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn fake() -> Self {
+        Self { kernel: Box::new(FakeKernel::new()), dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Moves this thread, and with it the test, to a host of its own.
+    fn linux() -> Self {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+            .unwrap();
+        Self { kernel: Box::new(Linux::new().unwrap()), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn netns(&self, name: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        self.kernel.create_netns(&path).unwrap();
+        path
+    }
+
+    fn make(&self, values: &Values) {
+        self.kernel.apply(&Plan::between(&Values::new(), values)).unwrap();
+    }
+
+    fn remove(&self, values: &Values) {
+        self.kernel.apply(&Plan::between(values, &Values::new())).unwrap();
+    }
+}
+
+fn owner() -> Owner {
+    Owner::new("test")
+}
+
+fn link(name: &str, kind: LinkKind) -> Link {
+    Link { name: name.into(), kind, mac: None, mtu: None, up: true, master: None, port: None, alias: None, group: 0 }
+}
+
+fn bridge(name: &str) -> Link {
+    Link {
+        mac: Some(MacAddr([2, 0, 0, 0, 0, 1])),
+        mtu: Some(1400),
+        alias: Some("a bridge of ours".into()),
+        ..link(name, LinkKind::Bridge(Bridge { multicast_snooping: true }))
+    }
+}
+
+fn address(link: &str, address: &str) -> Value {
+    Value::Address(Address { link: link.into(), address: address.parse().unwrap() })
+}
+
+/// What still differs, in full.
+fn difference(bench: &Bench, wanted: &Values) -> String {
+    let seen = bench.kernel.observe(wanted, "lsv").unwrap();
+    Plan::between(&seen, wanted).changes().iter().map(|change| format!("{change:?}\n")).collect()
+}
+
+fn set(values: &[(&Place, Value)]) -> Values {
+    let mut set = Values::new();
+    for (place, value) in values {
+        set.insert((*place).clone(), &owner(), value.clone());
+    }
+    set
+}
+
+/// A bridge with an address, a veth pair into `place`, addresses and default routes there.
+fn network(place: &Place) -> (Values, Values) {
+    let host = &Place::Host;
+    let base = set(&[
+        (host, Value::Link(bridge("br0"))),
+        (host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/accept_ra", "0"))),
+        (host, address("br0", "10.9.0.1/24")),
+        (host, address("br0", "fd12:9::1/64")),
+    ]);
+    let pair = Link {
+        mtu: Some(1400),
+        master: Some("br0".into()),
+        port: Some(BridgePort { isolated: true, hairpin: false, state: PortState::Forwarding }),
+        alias: Some("an endpoint".into()),
+        ..link("lsv0", LinkKind::Veth { peer: "eth0".into(), peer_place: place.clone() })
+    };
+    let inside = Link { mac: Some(MacAddr([2, 0, 0, 0, 0, 2])), mtu: Some(1400), ..link("eth0", LinkKind::VethPeer) };
+    let mut all = base.clone();
+    all.extend(set(&[
+        (host, Value::Link(pair)),
+        (place, Value::Link(link("lo", LinkKind::Loopback))),
+        (place, Value::Link(inside)),
+        (place, Value::Sysctl(Sysctl::new("net/ipv6/conf/eth0/accept_ra", "0"))),
+        (place, address("eth0", "10.9.0.2/24")),
+        (place, address("eth0", "fd12:9::2/64")),
+        (place, Value::Route(Route::via("0.0.0.0/0".parse().unwrap(), "10.9.0.1".parse().unwrap(), "eth0"))),
+        (place, Value::Route(Route::via("::/0".parse().unwrap(), "fd12:9::1".parse().unwrap(), "eth0"))),
+    ]));
+    (base, all)
+}
+
+fn class<T: std::fmt::Debug>(result: linkspan_model::Result<T>) -> ErrorClass {
+    result.expect_err("it must be refused").class()
+}
+
+/// Runs one test against both kernels.
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        mod fake {
+            $(#[test] fn $name() { super::$name(&super::Bench::fake()); })*
+        }
+        mod linux {
+            $(#[test] fn $name() { super::$name(&super::Bench::linux()); })*
+        }
+    };
+}
+
+contract!(
+    what_is_made_is_seen_as_it_was_wanted,
+    what_is_removed_is_gone_and_may_be_removed_again,
+    a_plan_is_carried_out_whole_or_not_at_all,
+    what_depends_on_something_missing_is_refused,
+    a_difference_is_carried_out_as_such,
+    retired_links_go_together_with_their_other_ends,
+    orphans_are_seen_by_their_prefix,
+    settings_are_put_back,
+    a_namespace_that_went_took_everything_along,
+    namespaces_have_identities,
+);
+
+fn what_is_made_is_seen_as_it_was_wanted(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let (_, all) = network(&place);
+    bench.make(&all);
+    assert_eq!(difference(bench, &all), "");
+    assert_eq!(class(bench.kernel.apply(&Plan::between(&Values::new(), &all))), ErrorClass::Exists);
+    assert_eq!(difference(bench, &all), "");
+}
+
+fn what_is_removed_is_gone_and_may_be_removed_again(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let (base, all) = network(&place);
+    bench.make(&all);
+    bench.kernel.apply(&Plan::between(&all, &base)).unwrap();
+    let seen = bench.kernel.observe(&all, "lsv").unwrap();
+    assert!(seen.get(&Place::Host, &Key::Link("lsv0".into())).is_none());
+    assert!(seen.get(&place, &Key::Link("eth0".into())).is_none());
+    bench.remove(&all);
+    bench.remove(&all);
+    let left: Vec<_> = bench.kernel.observe(&all, "lsv").unwrap().iter().map(|(_, key, _)| key.clone()).collect();
+    assert_eq!(left, [Key::Link("lo".into())], "loopback stays");
+}
+
+fn a_plan_is_carried_out_whole_or_not_at_all(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let (_, mut all) = network(&place);
+    let before = bench.kernel.observe(&all, "lsv").unwrap();
+    // A next hop that nobody can reach: the very last thing that is made.
+    all.insert(
+        place.clone(),
+        &owner(),
+        Value::Route(Route::via("10.10.0.0/24".parse().unwrap(), "10.99.0.1".parse().unwrap(), "eth0")),
+    );
+    let error = bench.kernel.apply(&Plan::between(&Values::new(), &all)).unwrap_err();
+    assert!(error.to_string().contains("10.10.0.0/24"), "{error}");
+    let after = bench.kernel.observe(&all, "lsv").unwrap();
+    // Loopback may have come up: it is never made or removed.
+    let differing: Vec<_> = Plan::between(&before, &after)
+        .changes()
+        .iter()
+        .filter(|change| change.value().key() != Key::Link("lo".into()))
+        .cloned()
+        .collect();
+    assert_eq!(differing, []);
+}
+
+fn what_depends_on_something_missing_is_refused(bench: &Bench) {
+    let host = &Place::Host;
+    let port = Link { master: Some("nowhere".into()), ..link("d0", LinkKind::Bridge(Bridge::default())) };
+    for (values, missing) in [
+        (set(&[(host, Value::Link(port))]), "nowhere"),
+        (set(&[(host, address("nolink", "10.9.0.1/24"))]), "nolink"),
+        (set(&[(&Place::Netns("/nowhere".into()), address("eth0", "10.9.0.1/24"))]), "nowhere"),
+    ] {
+        let error = bench.kernel.apply(&Plan::between(&Values::new(), &values)).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::NotFound, "{error}");
+        assert!(error.to_string().contains(missing), "{error}");
+    }
+}
+
+fn a_difference_is_carried_out_as_such(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let (_, all) = network(&place);
+    bench.make(&all);
+    let mut changed = all.clone();
+    let pair = changed.get(&Place::Host, &Key::Link("lsv0".into())).unwrap().value.clone();
+    let Value::Link(mut pair) = pair else { unreachable!() };
+    pair.mtu = Some(1300);
+    pair.group = 77;
+    pair.alias = Some("renamed".into());
+    pair.port = Some(BridgePort { isolated: false, hairpin: true, state: PortState::Forwarding });
+    changed.insert(Place::Host, &owner(), Value::Link(pair));
+    bench.kernel.apply(&Plan::between(&all, &changed)).unwrap();
+    assert_eq!(difference(bench, &changed), "");
+    bench.kernel.apply(&Plan::between(&changed, &all)).unwrap();
+    assert_eq!(difference(bench, &all), "");
+}
+
+fn retired_links_go_together_with_their_other_ends(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let mut values = set(&[(&Place::Host, Value::Link(bridge("br0")))]);
+    for n in 0..20 {
+        let pair = LinkKind::Veth { peer: format!("eth{n}"), peer_place: place.clone() };
+        // One that never got into the group is deleted by its name.
+        let group = if n == 0 { 0 } else { 4711 };
+        let pair = Link { group, master: Some("br0".into()), ..link(&format!("lsv{n}"), pair) };
+        values.insert(Place::Host, &owner(), Value::Link(pair));
+        values.insert(place.clone(), &owner(), Value::Link(link(&format!("eth{n}"), LinkKind::VethPeer)));
+    }
+    bench.make(&values);
+    let links = (0..20).map(|n| format!("lsv{n}")).collect();
+    let retirement = Retirement { group: 4711, links };
+    bench.kernel.retire_links(&retirement).unwrap();
+    let left: Vec<_> = bench.kernel.observe(&values, "lsv").unwrap().iter().map(|(_, key, _)| key.clone()).collect();
+    assert_eq!(left, [Key::Link("br0".into())]);
+    bench.kernel.retire_links(&retirement).unwrap();
+}
+
+fn orphans_are_seen_by_their_prefix(bench: &Bench) {
+    bench
+        .make(&set(&[(&Place::Host, Value::Link(bridge("lsvorphan"))), (&Place::Host, Value::Link(bridge("theirs")))]));
+    let seen = bench.kernel.observe(&Values::new(), "lsv").unwrap();
+    let keys: Vec<_> = seen.iter().map(|(_, key, _)| key.clone()).collect();
+    assert_eq!(keys, [Key::Link("lsvorphan".into())]);
+    bench.kernel.apply(&Plan::between(&seen, &Values::new())).unwrap();
+    assert!(bench.kernel.observe(&Values::new(), "lsv").unwrap().is_empty());
+}
+
+fn settings_are_put_back(bench: &Bench) {
+    let path = "net/ipv4/ip_forward";
+    assert_eq!(bench.kernel.read_sysctl(&Place::Host, path).unwrap(), "0");
+    let setting = Sysctl { path: path.into(), value: "1".into(), restore: Some("0".into()) };
+    let values = set(&[(&Place::Host, Value::Sysctl(setting))]);
+    bench.make(&values);
+    assert_eq!(bench.kernel.read_sysctl(&Place::Host, path).unwrap(), "1");
+    bench.remove(&values);
+    assert_eq!(bench.kernel.read_sysctl(&Place::Host, path).unwrap(), "0");
+}
+
+fn a_namespace_that_went_took_everything_along(bench: &Bench) {
+    let path = bench.netns("one");
+    let place = Place::Netns(path.clone());
+    let (base, all) = network(&place);
+    bench.make(&all);
+    bench.kernel.remove_netns(&path).unwrap();
+    bench.kernel.remove_netns(&path).unwrap();
+    bench.kernel.apply(&Plan::between(&all, &base)).unwrap();
+    assert_eq!(difference(bench, &base), "");
+}
+
+fn namespaces_have_identities(bench: &Bench) {
+    let one = Place::Netns(bench.netns("one"));
+    let two = Place::Netns(bench.netns("two"));
+    let identity = |place: &Place| bench.kernel.netns_identity(place).unwrap();
+    assert_eq!(identity(&one), identity(&one));
+    assert_ne!(identity(&one), identity(&two));
+    assert_ne!(identity(&one), identity(&Place::Host));
+    assert_eq!(class(bench.kernel.netns_identity(&Place::Netns("/nowhere".into()))), ErrorClass::NotFound);
+    assert_eq!(class(bench.kernel.create_netns(&bench.dir.path().join("one"))), ErrorClass::Exists);
+}
+
+fn shell(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn witnesses_see_what_was_made() {
+    let bench = Bench::linux();
+    let path = bench.netns("one");
+    let place = Place::Netns(path.clone());
+    let (_, all) = network(&place);
+    bench.make(&all);
+    let inside = |command: &str| shell(&format!("nsenter --net={} {command}", path.display()));
+    let bridge = shell("ip -d link show br0");
+    for part in ["mtu 1400", "UP", "link/ether 02:00:00:00:00:01", "bridge ", "alias a bridge of ours"] {
+        assert!(bridge.contains(part), "{part} in {bridge}");
+    }
+    let port = shell("ip -d link show lsv0");
+    for part in ["master br0", "isolated on", "hairpin off", "addrgenmode none", "alias an endpoint", "state UP"] {
+        assert!(port.contains(part), "{part} in {port}");
+    }
+    assert!(inside("ip link show eth0").contains("link/ether 02:00:00:00:00:02"));
+    assert!(inside("ip -4 address show eth0").contains("inet 10.9.0.2/24 brd 10.9.0.255 scope global eth0"));
+    assert!(!inside("ip -6 address show eth0").contains("tentative scope global"));
+    assert_eq!(inside("ip route show default").trim(), "default via 10.9.0.1 dev eth0 proto static");
+    inside("ping -c 1 -W 2 10.9.0.1");
+    inside("ping -c 1 -W 2 fd12:9::1");
+}
+
+#[test]
+fn a_disabled_port_passes_nothing_and_a_forwarding_one_does_again() {
+    let bench = Bench::linux();
+    let path = bench.netns("one");
+    let (_, all) = network(&Place::Netns(path.clone()));
+    bench.make(&all);
+    let ping = || {
+        let ping = Command::new("nsenter")
+            .arg(format!("--net={}", path.display()))
+            .args("ping -c 1 -W 1 10.9.0.1".split(' '))
+            .output();
+        ping.unwrap().status.success()
+    };
+    assert!(ping());
+    // The kernel reports carriers with a delay of up to a second, and each report opens the port.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let mut closed = all.clone();
+    let pair = closed.get(&Place::Host, &Key::Link("lsv0".into())).unwrap().value.clone();
+    let Value::Link(mut pair) = pair else { unreachable!() };
+    pair.port = Some(BridgePort { state: PortState::Disabled, ..pair.port.unwrap() });
+    closed.insert(Place::Host, &owner(), Value::Link(pair));
+    bench.kernel.apply(&Plan::between(&all, &closed)).unwrap();
+    assert!(shell("bridge link show dev lsv0").contains("state disabled"));
+    assert!(!ping());
+    bench.kernel.apply(&Plan::between(&closed, &all)).unwrap();
+    assert!(ping());
+}
+
+#[test]
+fn other_kinds_of_link_neighbours_and_forwarding_entries() {
+    let bench = Bench::linux();
+    let host = &Place::Host;
+    let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+    let vxlan = Vxlan { vni: 42, port: 4789, local: Some("10.9.0.1".parse().unwrap()), learning: false };
+    let values = set(&[
+        (host, Value::Link(bridge("br0"))),
+        (host, address("br0", "10.9.0.1/24")),
+        (host, Value::Link(Link { master: Some("br0".into()), ..link("vx0", LinkKind::Vxlan(vxlan)) })),
+        (host, Value::Link(link("mv0", LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private }))),
+        (host, Value::Neighbour(Neighbour { link: "br0".into(), address: "10.9.0.7".parse().unwrap(), mac })),
+        (host, Value::Fdb(FdbEntry { link: "vx0".into(), mac, remote: Some("10.9.0.8".parse().unwrap()) })),
+        (host, Value::Fdb(FdbEntry { link: "vx0".into(), mac, remote: None })),
+    ]);
+    bench.make(&values);
+    assert!(shell("ip -d link show vx0").contains("vxlan id 42 local 10.9.0.1"));
+    assert!(shell("ip -d link show mv0").contains("macvlan mode private"));
+    assert!(shell("ip neigh show dev br0").contains("10.9.0.7 lladdr 02:00:00:00:00:09 PERMANENT"));
+    let entries = shell("bridge fdb show dev vx0");
+    assert!(entries.contains("02:00:00:00:00:09 dst 10.9.0.8 self permanent"), "{entries}");
+    assert!(entries.contains("02:00:00:00:00:09 master br0 permanent"), "{entries}");
+    assert_eq!(difference(&bench, &values), "");
+    bench.remove(&values);
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+}
+
+#[test]
+fn a_failure_leaves_the_host_as_it_was_to_the_byte() {
+    let bench = Bench::linux();
+    let place = Place::Netns(bench.netns("one"));
+    let (_, mut all) = network(&place);
+    let table = NftTable {
+        family: NftFamily::Inet,
+        name: "linkspan".into(),
+        body: "set bridges { type ifname; }\nchain forward { type filter hook forward priority filter; policy accept; iifname @bridges accept }\n".into(),
+    };
+    let element = NftElement {
+        family: NftFamily::Inet,
+        table: "linkspan".into(),
+        set: "bridges".into(),
+        key: vec![NftField::Interface("br0".into())],
+        data: None,
+        comment: "test".into(),
+    };
+    all.insert(Place::Host, &owner(), Value::Table(table));
+    all.insert(Place::Host, &owner(), Value::Element(element));
+    let state =
+        || shell("nft list ruleset; ip -br link; ip -br addr; ip route show table all; ip -6 route show table all");
+    let before = state();
+    all.insert(
+        place,
+        &owner(),
+        Value::Route(Route::via("10.10.0.0/24".parse().unwrap(), "10.99.0.1".parse().unwrap(), "eth0")),
+    );
+    let error = bench.kernel.apply(&Plan::between(&Values::new(), &all)).unwrap_err();
+    assert!(error.to_string().contains("Nexthop has invalid gateway"), "the kernel's own words: {error}");
+    assert_eq!(state(), before);
+}
+
+#[test]
+fn who_holds_a_port_is_named() {
+    let bench = Bench::linux();
+    shell("ip link set lo up");
+    let free = |protocol, port| bench.kernel.check_ports_free(None, protocol, PortRange::one(port));
+    free(Protocol::Tcp, 8080).unwrap();
+    let _tcp = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
+    let _udp = std::net::UdpSocket::bind("[::1]:8081").unwrap();
+    for (protocol, port) in [(Protocol::Tcp, 8080), (Protocol::Udp, 8081)] {
+        let error = free(protocol, port).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::InUse);
+        let holder = error.holder().unwrap_or_default();
+        assert!(holder.contains(&format!("(pid {})", std::process::id())), "{error}");
+    }
+    free(Protocol::Udp, 8080).unwrap();
+    free(Protocol::Sctp, 8080).unwrap();
+    bench.kernel.check_ports_free(Some("10.1.2.3".parse().unwrap()), Protocol::Tcp, PortRange::one(8080)).unwrap();
+}
+
+#[test]
+fn the_host_says_what_it_is_connected_to() {
+    let bench = Bench::linux();
+    shell(
+        "ip link add e0 mtu 1380 type veth peer name e1 && ip link set e0 up && ip link set e1 up && ip link set lo up \
+           && ip addr add 10.20.0.2/24 dev e0 && ip addr add fd12:20::2/64 dev e0 nodad \
+           && ip route add default via 10.20.0.1 && ip route add 10.30.0.0/16 via 10.20.0.1",
+    );
+    let host = bench.kernel.host_networks().unwrap();
+    assert_eq!(host.default_mtu, Some(1380));
+    let prefixes: Vec<String> = host.prefixes.iter().map(|prefix| prefix.net.to_string()).collect();
+    for expected in ["10.20.0.0/24", "10.30.0.0/16", "fd12:20::/64"] {
+        assert!(prefixes.iter().any(|prefix| prefix == expected), "{expected} in {prefixes:?}");
+    }
+    assert!(!prefixes.iter().any(|prefix| prefix.starts_with("127.") || prefix.starts_with("fe80")), "{prefixes:?}");
+}
+
+#[test]
+fn changes_display_as_a_plan() {
+    let change = Change::Create(Place::Host, address("br0", "10.9.0.1/24"));
+    assert_eq!(change.to_string(), "+ [host] address 10.9.0.1/24 on br0");
+}
