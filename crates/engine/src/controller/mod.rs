@@ -1,0 +1,167 @@
+//! The engine itself: every operation is one transaction of three steps. First the
+//! records are written (in phase `creating` or `removing`), then the kernel is changed by the
+//! difference between what was desired before and what is desired now, then the records
+//! are finished. A failure in between undoes the steps before it; a crash is made good at
+//! the next start, because the records say what was under way.
+
+mod admission;
+mod endpoints;
+mod events;
+mod networks;
+mod processes;
+mod reaper;
+mod renumber;
+mod sandboxes;
+mod show;
+mod startup;
+
+use crate::{
+    Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, Pool, RecordChange, Resolver, Store,
+    desired::Desired, state::State,
+};
+use linkspan_kernel::{Kernel, Plan, Values};
+use linkspan_model::{Error, Result, SandboxId};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel>,
+    /// Where records are kept.
+    pub store: Box<dyn Store>,
+    /// The name server inside sandboxes.
+    pub resolver: Arc<dyn Resolver>,
+    /// Network drivers; those named `host`, `none` and `bridge` give the built-in networks.
+    pub drivers: Vec<Box<dyn NetworkDriver>>,
+    /// IPAM drivers.
+    pub ipam: Vec<Box<dyn IpamDriver>>,
+    /// Where things are.
+    pub config: Config,
+}
+
+/// Where an engine finds and puts things.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory of the store.
+    pub state_dir: PathBuf,
+    /// Directory of namespaces and prepared files; best on a tmpfs, for a reboot empties it.
+    pub runtime_dir: PathBuf,
+    /// The resolver configuration of the host, usually `/etc/resolv.conf`.
+    pub resolv_conf: PathBuf,
+    /// The hosts file of the host, usually `/etc/hosts`.
+    pub hosts: PathBuf,
+}
+
+/// The network drivers, by name.
+pub(crate) struct Drivers(Vec<Box<dyn NetworkDriver>>);
+
+impl Drivers {
+    pub(crate) fn get(&self, name: &str) -> Result<&dyn NetworkDriver> {
+        self.iter().find(|driver| driver.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.iter().map(NetworkDriver::name).collect();
+            Error::not_found(format!("no network driver {name:?}")).fix(format!("drivers are {}", known.join(", ")))
+        })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn NetworkDriver> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+}
+
+/// A container network engine. All methods may be called from any thread.
+pub struct Controller {
+    kernel: Arc<dyn Kernel>,
+    store: Box<dyn Store>,
+    resolver: Arc<dyn Resolver>,
+    drivers: Drivers,
+    ipam: Vec<Box<dyn IpamDriver>>,
+    config: Config,
+    /// The records. Held for memory and store work only, never while the kernel is changed.
+    state: RwLock<State>,
+    /// One operation on networks at a time; taken before `state`.
+    network_operations: Mutex<()>,
+    /// One operation on a sandbox at a time; taken before `state`.
+    sandbox_operations: Mutex<HashMap<SandboxId, Arc<Mutex<()>>>>,
+    events: events::Subscribers,
+    reaper: Arc<reaper::Reaper>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Controller {
+    pub(crate) fn drivers(&self) -> &Drivers {
+        &self.drivers
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn desired<'a>(&'a self, state: &'a State) -> Desired<'a> {
+        Desired { state, drivers: &self.drivers, retired_group: self.reaper.group() }
+    }
+
+    /// Changes the kernel from what was desired to what is desired.
+    fn apply(&self, before: &Values, after: &Values) -> Result<()> {
+        let plan = Plan::between(before, after);
+        if plan.is_empty() { Ok(()) } else { self.kernel.apply(&plan) }
+    }
+
+    fn commit(&self, changes: &[RecordChange]) -> Result<()> {
+        self.store.commit(changes, Durability::Process)
+    }
+
+    fn ipam(&self, name: &str) -> Result<&dyn IpamDriver> {
+        // Docker calls its built-in driver `default`.
+        let name = if name == "default" { "pool" } else { name };
+        self.ipam.iter().map(AsRef::as_ref).find(|driver| driver.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.ipam.iter().map(|driver| driver.name()).collect();
+            Error::not_found(format!("no IPAM driver {name:?}")).fix(format!("IPAM drivers are {}", known.join(", ")))
+        })
+    }
+
+    fn ipam_of(&self, network: &NetworkRecord) -> Result<&dyn IpamDriver> {
+        self.ipam(&network.spec.ipam.driver)
+    }
+
+    fn pool_holding<'a>(&self, network: &'a NetworkRecord, address: std::net::IpAddr) -> Option<&'a Pool> {
+        network.pools.iter().find(|pool| pool.subnet.contains(&address))
+    }
+
+    /// The lock that makes operations on a sandbox follow each other.
+    fn sandbox_operation(&self, id: SandboxId) -> Arc<Mutex<()>> {
+        let mut operations = lock(&self.sandbox_operations);
+        // Locks that nobody holds or waits for are forgotten before the map grows.
+        if operations.len() >= 64 && operations.len() == operations.capacity() {
+            operations.retain(|_, operation| Arc::strong_count(operation) > 1);
+        }
+        Arc::clone(operations.entry(id).or_default())
+    }
+
+    /// What happens to names that belong to no network of the sandbox: they may leave where any
+    /// of its networks may.
+    fn forward_policy(&self, state: &State, sandbox: SandboxId) -> ForwardPolicy {
+        let forward = state
+            .joined(sandbox)
+            .filter_map(|endpoint| state.networks.get(&endpoint.network))
+            .any(|network| !network.spec.internal);
+        let servers = state.sandboxes.get(&sandbox).map(|sandbox| sandbox.dns.servers.clone()).unwrap_or_default();
+        ForwardPolicy { forward, servers }
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.reaper.stop();
+    }
+}

@@ -1,0 +1,168 @@
+//! Deleting a link waits about 20 ms for an RCU grace period. Nobody waits for it here: an
+//! endpoint that leaves becomes a port that forwards nothing, in a device group of
+//! the engine's own, and this thread deletes the group, many links in one request. Only then
+//! is the endpoint's address given back, so it is never given out too early.
+//!
+//! Looking for tracked connections of a port reads the whole table of the kernel, about 10 ms with
+//! its usual size. That is done here as well, for all ports that changed meanwhile at once.
+
+use super::{Controller, lock};
+use crate::RecordChange;
+use linkspan_kernel::{Flow, Retirement};
+use linkspan_model::EndpointId;
+use std::{
+    path::Path,
+    sync::{Condvar, Mutex, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
+
+/// Pause before a deletion that failed is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+pub(super) struct Reaper {
+    group: u32,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Work,
+    working: bool,
+    stopped: bool,
+}
+
+/// What is done behind answers.
+#[derive(Default)]
+struct Work {
+    /// Endpoints whose records and links are marked as leaving.
+    endpoints: Vec<EndpointId>,
+    /// Tracked connections to forget.
+    flows: Vec<Flow>,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.endpoints.is_empty() && self.flows.is_empty()
+    }
+}
+
+impl Reaper {
+    /// The reaper of the engine whose state is in `state_dir`; engines that share a host differ in it.
+    pub(super) fn new(state_dir: &Path) -> Self {
+        // FNV-1a, folded: any stable spread over 2^24 groups will do. The top byte marks the group as ours.
+        let hash = state_dir
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+        let group = 0x6c00_0000 | (hash ^ hash >> 24) & 0x00ff_ffff;
+        Self { group, queue: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Device group of links that wait for deletion.
+    pub(super) fn group(&self) -> u32 {
+        self.group
+    }
+
+    /// Hands over endpoints whose records and links are marked as leaving.
+    pub(super) fn take(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
+        lock(&self.queue).waiting.endpoints.extend(endpoints);
+        self.changed.notify_all();
+    }
+
+    /// Has tracked connections forgotten.
+    pub(super) fn flush(&self, flows: Vec<Flow>) {
+        lock(&self.queue).waiting.flows.extend(flows);
+        self.changed.notify_all();
+    }
+
+    /// Waits until everything handed over so far is gone, or a deletion has failed for a while.
+    pub(super) fn wait_idle(&self) {
+        let busy = |queue: &mut Queue| (queue.working || !queue.waiting.is_empty()) && !queue.stopped;
+        let _idle = self
+            .changed
+            .wait_timeout_while(lock(&self.queue), Duration::from_secs(5), busy)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+
+    pub(super) fn stop(&self) {
+        lock(&self.queue).stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// The next work; waits for some. `None` once stopped.
+    fn next(&self) -> Option<Work> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.stopped {
+                return None;
+            }
+            if !queue.waiting.is_empty() {
+                queue.working = true;
+                return Some(std::mem::take(&mut queue.waiting));
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&self, again: Vec<EndpointId>) {
+        let mut queue = lock(&self.queue);
+        queue.working = false;
+        queue.waiting.endpoints.extend(again);
+        drop(queue);
+        self.changed.notify_all();
+    }
+}
+
+/// Runs until the reaper is stopped. The engine is held only while there is work, so that it can
+/// be dropped.
+pub(super) fn run(reaper: &Reaper, controller: &Weak<Controller>) {
+    while let Some(work) = reaper.next() {
+        let Some(engine) = controller.upgrade() else { return };
+        if !work.flows.is_empty()
+            && let Err(error) = engine.kernel.flush_conntrack(&work.flows)
+        {
+            tracing::warn!(%error, "could not forget tracked connections");
+        }
+        match engine.delete_links(&work.endpoints) {
+            Ok(()) => reaper.finish(Vec::new()),
+            Err(error) => {
+                tracing::warn!(%error, "links could not be deleted; trying again");
+                drop(engine);
+                thread::sleep(RETRY);
+                reaper.finish(work.endpoints);
+            }
+        }
+    }
+}
+
+impl Controller {
+    fn delete_links(&self, endpoints: &[EndpointId]) -> linkspan_model::Result<()> {
+        if endpoints.is_empty() {
+            return Ok(());
+        }
+        let links: Vec<String> = {
+            let state = self.read();
+            let link = |id: &EndpointId| {
+                let endpoint = state.endpoints.get(id)?;
+                let network = state.networks.get(&endpoint.network)?;
+                self.drivers.get(&network.spec.driver).ok()?.host_link(endpoint)
+            };
+            endpoints.iter().filter_map(link).collect()
+        };
+        if !links.is_empty() {
+            self.kernel.retire_links(&Retirement { group: self.reaper.group, links })?;
+        }
+        let mut state = self.write();
+        let gone: Vec<RecordChange> = endpoints.iter().map(|id| RecordChange::DeleteEndpoint(*id)).collect();
+        self.commit(&gone)?;
+        for id in endpoints {
+            if let Some(endpoint) = state.remove_endpoint(*id) {
+                self.release_addresses(&state, &endpoint);
+            }
+        }
+        Ok(())
+    }
+}

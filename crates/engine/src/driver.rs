@@ -1,0 +1,95 @@
+use crate::{EndpointRecord, NetworkRecord, Pool};
+use linkspan_kernel::{Place, Values};
+use linkspan_model::{Family, NetworkSpec, PortBinding, Result, Scope};
+use std::net::IpAddr;
+
+/// What a driver can do, and what the engine must do for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverCapabilities {
+    /// How far its networks reach.
+    pub scope: Scope,
+    /// Its endpoints have addresses from an IPAM driver.
+    pub addresses: bool,
+    /// Its user-defined networks resolve the names of their endpoints.
+    pub names: bool,
+    /// Its endpoints can publish ports on the host.
+    pub publishes: bool,
+    /// It has the one network made at first start, and users can make no other.
+    pub singleton: bool,
+    /// A sandbox on its network can be on no other.
+    pub exclusive: bool,
+    /// Its sandboxes are in the namespace of the host itself.
+    pub host_namespace: bool,
+}
+
+/// A network driver turns networks and endpoints into kernel objects, as values. It is a
+/// function of its arguments: what is to exist is compared with what exists by the engine,
+/// which makes, repairs and removes it.
+pub trait NetworkDriver: Send + Sync {
+    /// The name users give after `--driver`.
+    fn name(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> DriverCapabilities;
+
+    /// Refuses a network the driver cannot make: unknown or malformed options by name,
+    /// contradictions, missing kernel features.
+    fn validate(&self, spec: &NetworkSpec) -> Result<()>;
+
+    /// What the host needs for these networks, which are all that the driver has: objects that
+    /// the networks share. Settings of the host (`Value::Sysctl`) are put back by the engine when
+    /// they are wanted no more.
+    fn host_values(&self, _networks: &[&NetworkRecord]) -> Values {
+        Values::new()
+    }
+
+    /// The kernel objects of a network.
+    fn network_values(&self, network: &NetworkRecord) -> Result<Values>;
+
+    /// The kernel objects of an endpoint that has joined a sandbox, in the host and in the sandbox.
+    fn endpoint_values(&self, context: &EndpointContext<'_>) -> Result<Values>;
+
+    /// The next hop of the default route of sandboxes on `network`, if it offers one.
+    fn gateway(&self, network: &NetworkRecord, family: Family) -> Option<IpAddr> {
+        if network.spec.internal { None } else { network.pool(family).and_then(Pool::gateway_address) }
+    }
+
+    /// Name in the host of the link that is deleted behind the answer when the endpoint goes, if
+    /// it has one. See [`Kernel::retire_links`](linkspan_kernel::Kernel::retire_links).
+    fn host_link(&self, _endpoint: &EndpointRecord) -> Option<String> {
+        None
+    }
+
+    /// The host address that ports are published on where the user names none.
+    fn host_binding(&self, _network: &NetworkRecord) -> Option<IpAddr> {
+        None
+    }
+
+    /// How interfaces inside sandboxes are named: this and a number.
+    fn interface_prefix(&self, _network: &NetworkRecord) -> String {
+        "eth".to_owned()
+    }
+
+    /// Names of the links that the network itself makes in the host, so that the host's other
+    /// routes can be told from its own.
+    fn network_links(&self, _network: &NetworkRecord) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a driver needs to know of an endpoint in its sandbox.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointContext<'a> {
+    /// The network.
+    pub network: &'a NetworkRecord,
+    /// The endpoint.
+    pub endpoint: &'a EndpointRecord,
+    /// The sandbox's namespace.
+    pub place: &'a Place,
+    /// Device group of links that wait for deletion; `Some` once the endpoint has left.
+    pub retired: Option<u32>,
+    /// Ports to publish through this endpoint in IPv4; empty where it is not the sandbox's IPv4 gateway.
+    pub publish_v4: &'a [PortBinding],
+    /// The same for IPv6.
+    pub publish_v6: &'a [PortBinding],
+}

@@ -1,0 +1,124 @@
+//! The files that are mounted over a sandbox's `/etc/hosts`, `/etc/resolv.conf` and
+//! `/etc/hostname`. They are rewritten in place, because a bind mount follows the file, not its name.
+
+use crate::{EndpointRecord, HostFiles, Namespace, SandboxRecord, controller::Config};
+use linkspan_model::{Error, ErrorClass, Result};
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where the resolver listens in every sandbox, as in Docker.
+const RESOLVER: &str = "127.0.0.11";
+
+fn directory(config: &Config, sandbox: &SandboxRecord) -> PathBuf {
+    config.runtime_dir.join("sandboxes").join(sandbox.id.short())
+}
+
+/// Where the files of a sandbox are.
+pub(crate) fn paths(config: &Config, sandbox: &SandboxRecord) -> HostFiles {
+    let directory = directory(config, sandbox);
+    HostFiles {
+        hosts: directory.join("hosts"),
+        resolv_conf: directory.join("resolv.conf"),
+        hostname: directory.join("hostname"),
+    }
+}
+
+/// Writes the files of a sandbox.
+pub(crate) fn write<'a>(
+    config: &Config,
+    sandbox: &SandboxRecord,
+    endpoints: impl Iterator<Item = &'a EndpointRecord>,
+) -> Result<()> {
+    let directory = directory(config, sandbox);
+    fs::create_dir_all(&directory).map_err(|error| io_error(&directory, &error))?;
+    let paths = paths(config, sandbox);
+    put(&paths.hosts, &hosts(config, sandbox, endpoints))?;
+    put(&paths.resolv_conf, &resolv_conf(config, sandbox))?;
+    put(&paths.hostname, &format!("{}\n", sandbox.hostname))
+}
+
+/// Removes the files of a sandbox.
+pub(crate) fn remove(config: &Config, sandbox: &SandboxRecord) {
+    let directory = directory(config, sandbox);
+    if let Err(error) = fs::remove_dir_all(&directory)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, directory = %directory.display(), "could not remove the files of a sandbox");
+    }
+}
+
+fn put(path: &Path, content: &str) -> Result<()> {
+    // Programs inside may be reading; what is the same is left alone.
+    if fs::read_to_string(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    fs::write(path, content).map_err(|error| io_error(path, &error))
+}
+
+fn io_error(path: &Path, error: &io::Error) -> Error {
+    let class = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorClass::Permission,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorClass::Exhausted,
+        _ => ErrorClass::Internal,
+    };
+    Error::new(class, format!("{}: {error}", path.display()))
+}
+
+fn hosts<'a>(config: &Config, sandbox: &SandboxRecord, endpoints: impl Iterator<Item = &'a EndpointRecord>) -> String {
+    let mut text = match sandbox.namespace {
+        Namespace::Host => fs::read_to_string(&config.hosts).unwrap_or_default(),
+        Namespace::Own(_) | Namespace::Adopted { .. } => "127.0.0.1\tlocalhost\n\
+             ::1\tlocalhost ip6-localhost ip6-loopback\n\
+             fe00::\tip6-localnet\n\
+             ff00::\tip6-mcastprefix\n\
+             ff02::1\tip6-allnodes\n\
+             ff02::2\tip6-allrouters\n"
+            .to_owned(),
+    };
+    for (name, address) in &sandbox.extra_hosts {
+        let _ = writeln!(text, "{address}\t{name}");
+    }
+    for address in endpoints.flat_map(EndpointRecord::addresses) {
+        let _ = writeln!(text, "{}\t{}", address.addr(), sandbox.hostname);
+    }
+    text
+}
+
+fn resolv_conf(config: &Config, sandbox: &SandboxRecord) -> String {
+    let host = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
+    let dns = &sandbox.dns;
+    let untouched = dns.servers.is_empty() && dns.search.is_empty() && dns.options.is_empty();
+    if sandbox.namespace == Namespace::Host && untouched {
+        return host;
+    }
+    let host_values = |keyword: &str| -> Vec<String> {
+        let line = host.lines().rev().find_map(|line| line.trim().strip_prefix(keyword));
+        line.into_iter().flat_map(str::split_whitespace).map(str::to_owned).collect()
+    };
+    let mut text = String::new();
+    if sandbox.dns_port.is_some() {
+        let _ = writeln!(text, "nameserver {RESOLVER}");
+    } else if dns.servers.is_empty() {
+        let servers = host.lines().filter(|line| line.trim_start().starts_with("nameserver"));
+        servers.for_each(|line| {
+            let _ = writeln!(text, "{}", line.trim());
+        });
+    } else {
+        for server in &dns.servers {
+            let _ = writeln!(text, "nameserver {server}");
+        }
+    }
+    let search = if dns.search.is_empty() { host_values("search ") } else { dns.search.clone() };
+    // A single dot asks for no search domain at all, as in Docker.
+    if !search.is_empty() && search != ["."] {
+        let _ = writeln!(text, "search {}", search.join(" "));
+    }
+    let options = if dns.options.is_empty() { host_values("options ") } else { dns.options.clone() };
+    if !options.is_empty() {
+        let _ = writeln!(text, "options {}", options.join(" "));
+    }
+    text
+}

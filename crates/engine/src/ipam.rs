@@ -1,0 +1,68 @@
+use crate::Pool;
+use ipnet::IpNet;
+use linkspan_model::{Family, MacAddr, PoolSpec, Result, Scope};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// A prefix that a new pool must not overlap, and who is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupied {
+    /// The prefix.
+    pub net: IpNet,
+    /// Who is there, for people: `network "web"`, `interface eth0`.
+    pub holder: String,
+}
+
+/// A request for a pool.
+#[derive(Clone, Debug)]
+pub struct PoolRequest<'a> {
+    /// The IP version.
+    pub family: Family,
+    /// What the user asked for, if anything.
+    pub spec: Option<&'a PoolSpec>,
+    /// What others hold: routes and addresses of the host, other networks' pools.
+    pub occupied: &'a [Occupied],
+    /// How far the network reaches.
+    pub scope: Scope,
+    /// IPAM options of the user.
+    pub options: &'a BTreeMap<String, String>,
+}
+
+/// How full a pool is. Counts saturate at `u64::MAX`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Usage {
+    /// Addresses in use, the gateway and auxiliary ones included.
+    pub used: u64,
+    /// Addresses that automatic allocation can still give.
+    pub free: u64,
+}
+
+/// An IPAM driver gives pools to networks and addresses to endpoints. What it has given is
+/// in the engine's records; it keeps only what it needs to choose quickly, and is told again
+/// at start ([`restore_pool`](Self::restore_pool), [`restore_address`](Self::restore_address)).
+pub trait IpamDriver: Send + Sync {
+    /// The name users give after `--ipam-driver`.
+    fn name(&self) -> &'static str;
+
+    /// Chooses a pool and takes hold of it. The gateway and the auxiliary addresses are held with it.
+    /// A driver that gives no addresses answers with an unspecified pool (`0.0.0.0/0`, `::/0`);
+    /// the network then has none.
+    fn request_pool(&self, request: &PoolRequest<'_>) -> Result<Pool>;
+
+    /// Takes hold of a pool that was given before the engine was restarted.
+    fn restore_pool(&self, pool: &Pool) -> Result<()>;
+
+    /// Gives a pool back with all its addresses.
+    fn release_pool(&self, pool: &Pool);
+
+    /// Gives an address of `pool`: `wanted`, or one of the driver's choice.
+    fn request_address(&self, pool: &Pool, wanted: Option<IpAddr>, mac: MacAddr) -> Result<IpNet>;
+
+    /// Takes hold of an address that was given before the engine was restarted.
+    fn restore_address(&self, pool: &Pool, address: IpAddr) -> Result<()>;
+
+    /// Gives an address back. The driver does not give it to another at once (quarantine).
+    fn release_address(&self, pool: &Pool, address: IpAddr);
+
+    /// How full a pool is.
+    fn usage(&self, pool: &Pool) -> Usage;
+}

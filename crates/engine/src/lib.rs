@@ -1,0 +1,29 @@
+//! The Container Network Model engine: networks, sandboxes and the endpoints that
+//! join them, over drivers, IPAM drivers, a store and a kernel that are all traits.
+//!
+//! The engine is synchronous and may be embedded: build a [`Controller`] from
+//! [`Parts`] and call it from any thread.
+
+mod controller;
+mod desired;
+mod driver;
+mod files;
+mod gateway;
+mod ipam;
+mod names;
+mod ports;
+mod record;
+mod reference;
+mod resolver;
+mod state;
+mod store;
+mod view;
+
+pub use controller::{Config, Controller, Parts};
+pub use driver::{DriverCapabilities, EndpointContext, NetworkDriver};
+pub use ipam::{IpamDriver, Occupied, PoolRequest, Usage};
+pub use names::{Knowledge, Question, Service};
+pub use record::{EndpointRecord, Namespace, NetworkRecord, Phase, Pool, ProcessRecord, SandboxRecord};
+pub use resolver::{ForwardPolicy, Resolver};
+pub use store::{Durability, RecordChange, Snapshot, Store};
+pub use view::{EndpointView, HostFiles, Info, NetworkView, PoolView, SandboxView, Warned};

@@ -1,0 +1,236 @@
+//! What the engine remembers: the records of the store. Their serialised form is
+//! versioned by the store's schema; fields are only ever added with a default.
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
+use linkspan_kernel::Place;
+use linkspan_model::{
+    DnsSpec, EndpointId, ExposedPort, Family, MacAddr, Name, NetworkId, NetworkSpec, PortBinding, PortSpec, SandboxId,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// Where a record stands in its life. Every record is written before the kernel is
+/// touched, so that a crash in between leaves a name for what to clean up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Being made; rolled back when found at start.
+    Creating,
+    /// Whole.
+    Ready,
+    /// Being removed; finished when found at start.
+    Removing,
+}
+
+/// A pool of addresses of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// The subnet, its host bits zero.
+    pub subnet: IpNet,
+    /// The part automatic addresses come from.
+    #[serde(default)]
+    pub range: Option<IpNet>,
+    /// The gateway's address with the subnet's prefix length.
+    #[serde(default)]
+    pub gateway: Option<IpNet>,
+    /// Addresses that others hold, by name.
+    #[serde(default)]
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+}
+
+impl Pool {
+    /// The IP version.
+    pub fn family(&self) -> Family {
+        Family::of_net(&self.subnet)
+    }
+
+    /// The gateway's address.
+    pub fn gateway_address(&self) -> Option<IpAddr> {
+        self.gateway.map(|gateway| gateway.addr())
+    }
+}
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    /// Its identity.
+    pub id: NetworkId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Made at first start, never removed.
+    #[serde(default)]
+    pub builtin: bool,
+    /// What was asked for.
+    pub spec: NetworkSpec,
+    /// Its pools, IPv4 before IPv6.
+    pub pools: Vec<Pool>,
+    /// MTU in bytes of the device of the host's default route when the network was made. It is
+    /// kept, so that a network does not change when the host's default route does.
+    #[serde(default)]
+    pub host_mtu: Option<u32>,
+}
+
+impl NetworkRecord {
+    /// The first pool of `family`.
+    pub fn pool(&self, family: Family) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.family() == family)
+    }
+
+    /// The name.
+    pub fn name(&self) -> &Name {
+        &self.spec.name
+    }
+}
+
+/// A sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxRecord {
+    /// Its identity.
+    pub id: SandboxId,
+    /// Its name.
+    pub name: Name,
+    /// Its host name.
+    pub hostname: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Resolver settings.
+    #[serde(default)]
+    pub dns: DnsSpec,
+    /// Port on 127.0.0.11 that the resolver listens on inside.
+    #[serde(default)]
+    pub dns_port: Option<u16>,
+    /// Extra lines of `/etc/hosts`.
+    #[serde(default)]
+    pub extra_hosts: Vec<(String, IpAddr)>,
+    /// Ports as asked for.
+    #[serde(default)]
+    pub ports: Vec<PortSpec>,
+    /// Ports as published.
+    #[serde(default)]
+    pub bindings: Vec<PortBinding>,
+    /// Ports that are announced.
+    #[serde(default)]
+    pub expose: Vec<ExposedPort>,
+    /// Labels of the user.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The program started in it by `linkspan run`.
+    #[serde(default)]
+    pub process: Option<ProcessRecord>,
+}
+
+/// The namespace of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// Our own, kept by a bind mount at this path.
+    Own(PathBuf),
+    /// The host's.
+    Host,
+    /// Another runtime's, at this path, with its device and inode when adopted.
+    Adopted {
+        /// Path of the namespace file.
+        path: PathBuf,
+        /// Device and inode, so that a reused path or PID is noticed.
+        identity: (u64, u64),
+    },
+}
+
+impl Namespace {
+    /// The place its values live in.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Own(path) | Self::Adopted { path, .. } => Place::Netns(path.clone()),
+            Self::Host => Place::Host,
+        }
+    }
+
+    /// Path of the namespace file, but for the host's.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Own(path) | Self::Adopted { path, .. } => Some(path),
+            Self::Host => None,
+        }
+    }
+}
+
+/// A program that runs in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    /// Its process ID in the host.
+    pub pid: u32,
+    /// Its start time in clock ticks since boot (field 22 of `/proc/PID/stat`), which with
+    /// the PID identifies it.
+    pub start_time: u64,
+    /// The command line.
+    pub command: Vec<String>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Its exit status, once it has ended (128 + signal where a signal ended it).
+    #[serde(default)]
+    pub exit_status: Option<i32>,
+    /// Whether the sandbox goes when the program ends.
+    #[serde(default)]
+    pub remove: bool,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointRecord {
+    /// Its identity.
+    pub id: EndpointId,
+    /// Its network.
+    pub network: NetworkId,
+    /// The sandbox that it has joined.
+    pub sandbox: Option<SandboxId>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Name of the interface inside the sandbox; chosen at join where the user did not.
+    #[serde(default)]
+    pub interface: Option<String>,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Its IPv4 address with the subnet's prefix length.
+    #[serde(default)]
+    pub ipv4: Option<Ipv4Net>,
+    /// Its IPv6 address with the subnet's prefix length.
+    #[serde(default)]
+    pub ipv6: Option<Ipv6Net>,
+    /// Its further names.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The endpoint of highest priority gives the default route.
+    #[serde(default)]
+    pub gateway_priority: i32,
+    /// Options in the driver's own names.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+impl EndpointRecord {
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
+        self.ipv4.map(IpNet::from).into_iter().chain(self.ipv6.map(IpNet::from))
+    }
+
+    /// Its address of `family`.
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.ipv4.map(|net| net.addr().into()),
+            Family::V6 => self.ipv6.map(|net| net.addr().into()),
+        }
+    }
+}

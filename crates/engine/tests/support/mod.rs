@@ -1,0 +1,228 @@
+//! An engine over a stateful fake kernel, and the means to make its parts fail.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part")]
+
+use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
+use linkspan_engine::{Config, Controller, Durability, ForwardPolicy, Parts, RecordChange, Resolver, Snapshot, Store};
+use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
+use linkspan_kernel::{FakeKernel, Flow, HostNetworks, Kernel, Place, Plan, Retirement, Values};
+use linkspan_model::{EndpointSpec, Error, MacAddr, NetworkSpec, PortRange, Protocol, Result, SandboxId, SandboxSpec};
+use linkspan_store::MemoryStore;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+/// Counts steps and fails one of them: the n-th from when it is set.
+#[derive(Clone, Default)]
+pub struct FailPoint(Arc<AtomicI64>, Arc<AtomicBool>);
+
+impl FailPoint {
+    /// The n-th step from now fails, counted from 1; 0 lets everything pass.
+    pub fn set(&self, n: i64) {
+        self.0.store(n, Ordering::SeqCst);
+        self.1.store(false, Ordering::SeqCst);
+    }
+
+    /// Every step from the n-th on fails, as if the process had ended there.
+    pub fn set_forever(&self, n: i64) {
+        self.0.store(n, Ordering::SeqCst);
+        self.1.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a failure that was set has not happened yet.
+    pub fn pending(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    fn step(&self, what: &str) -> Result<()> {
+        let forever = self.1.load(Ordering::SeqCst);
+        let left = self.0.load(Ordering::SeqCst);
+        if (forever && left == 1) || (left > 0 && self.0.fetch_sub(1, Ordering::SeqCst) == 1) {
+            return Err(Error::internal(format!("injected failure of {what}")));
+        }
+        Ok(())
+    }
+}
+
+/// A kernel that fails at the fail point.
+pub struct FaultyKernel {
+    pub inner: Arc<FakeKernel>,
+    pub fail: FailPoint,
+}
+
+impl Kernel for FaultyKernel {
+    fn apply(&self, plan: &Plan) -> Result<()> {
+        self.fail.step("apply")?;
+        self.inner.apply(plan)
+    }
+    fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values> {
+        self.inner.observe(wanted, prefix)
+    }
+    fn host_networks(&self) -> Result<HostNetworks> {
+        self.fail.step("host_networks")?;
+        self.inner.host_networks()
+    }
+    fn retire_links(&self, retirement: &Retirement) -> Result<()> {
+        self.inner.retire_links(retirement)
+    }
+    fn flush_conntrack(&self, flows: &[Flow]) -> Result<usize> {
+        self.inner.flush_conntrack(flows)
+    }
+    fn announce(&self, place: &Place, interface: &str, mac: MacAddr, addresses: &[IpAddr]) -> Result<()> {
+        self.inner.announce(place, interface, mac, addresses)
+    }
+    fn create_netns(&self, path: &Path) -> Result<()> {
+        self.fail.step("create_netns")?;
+        self.inner.create_netns(path)
+    }
+    fn remove_netns(&self, path: &Path) -> Result<()> {
+        self.inner.remove_netns(path)
+    }
+    fn netns_identity(&self, place: &Place) -> Result<(u64, u64)> {
+        self.inner.netns_identity(place)
+    }
+    fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()> {
+        self.fail.step("check_ports_free")?;
+        self.inner.check_ports_free(address, protocol, ports)
+    }
+    fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
+        self.inner.read_sysctl(place, path)
+    }
+}
+
+/// A store that fails at the fail point, shared so that a second engine can start from it.
+#[derive(Clone)]
+pub struct FaultyStore {
+    pub inner: Arc<MemoryStore>,
+    pub fail: FailPoint,
+}
+
+impl Store for FaultyStore {
+    fn load(&self) -> Result<Snapshot> {
+        self.inner.load()
+    }
+    fn commit(&self, changes: &[RecordChange], durability: Durability) -> Result<()> {
+        self.fail.step("commit")?;
+        self.inner.commit(changes, durability)
+    }
+}
+
+/// A resolver that serves nobody but keeps account.
+#[derive(Default)]
+pub struct FakeResolver {
+    pub served: Mutex<HashMap<SandboxId, (u16, ForwardPolicy)>>,
+    pub fail: FailPoint,
+}
+
+impl Resolver for FakeResolver {
+    fn serve(&self, sandbox: SandboxId, _netns: &Path, port: Option<u16>, policy: ForwardPolicy) -> Result<u16> {
+        self.fail.step("serve")?;
+        let port = port.unwrap_or(40053);
+        let old = self.served.lock().unwrap().insert(sandbox, (port, policy));
+        assert!(old.is_none(), "served twice");
+        Ok(port)
+    }
+    fn update(&self, sandbox: SandboxId, policy: ForwardPolicy) {
+        if let Some(served) = self.served.lock().unwrap().get_mut(&sandbox) {
+            served.1 = policy;
+        }
+    }
+    fn stop(&self, sandbox: SandboxId) {
+        self.served.lock().unwrap().remove(&sandbox);
+    }
+}
+
+/// A host of its own for one test.
+pub struct Host {
+    pub kernel: Arc<FakeKernel>,
+    pub store: Arc<MemoryStore>,
+    pub resolver: Arc<FakeResolver>,
+    pub fail: FailPoint,
+    pub dir: tempfile::TempDir,
+    pub engine: Arc<Controller>,
+}
+
+impl Host {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let kernel = Arc::new(FakeKernel::new());
+        let store = Arc::new(MemoryStore::new());
+        let fail = FailPoint::default();
+        let resolver = Arc::new(FakeResolver { fail: fail.clone(), ..FakeResolver::default() });
+        let engine = start(&kernel, &store, &resolver, &fail, dir.path()).unwrap();
+        Self { kernel, store, resolver, fail, dir, engine }
+    }
+
+    /// A new engine over the same kernel and store, as after a crash.
+    pub fn restart(&mut self) {
+        self.fail.set(0);
+        self.resolver = Arc::new(FakeResolver { fail: self.fail.clone(), ..FakeResolver::default() });
+        self.engine = start(&self.kernel, &self.store, &self.resolver, &self.fail, self.dir.path()).unwrap();
+    }
+
+    /// Everything there is, once what happens behind answers has happened.
+    pub fn snapshot(&self) -> (String, Snapshot) {
+        self.engine.wait_idle();
+        (self.kernel.dump(), self.store.load().unwrap())
+    }
+
+    pub fn network(&self, name: &str) {
+        self.engine.create_network(network(name)).unwrap();
+    }
+
+    pub fn sandbox(&self, name: &str, networks: &[&str]) {
+        self.engine.create_sandbox(sandbox(name, networks)).unwrap();
+    }
+}
+
+fn start(
+    kernel: &Arc<FakeKernel>,
+    store: &Arc<MemoryStore>,
+    resolver: &Arc<FakeResolver>,
+    fail: &FailPoint,
+    dir: &Path,
+) -> Result<Arc<Controller>> {
+    Controller::start(Parts {
+        kernel: Arc::new(FaultyKernel { inner: Arc::clone(kernel), fail: fail.clone() }),
+        store: Box::new(FaultyStore { inner: Arc::clone(store), fail: fail.clone() }),
+        resolver: Arc::<FakeResolver>::clone(resolver),
+        drivers: vec![Box::new(NoneDriver), Box::new(HostDriver), Box::new(BridgeDriver)],
+        ipam: vec![
+            Box::new(PoolIpam::new(PoolConfig::new("fd12:3456:789a::/48".parse().unwrap())).unwrap()),
+            Box::new(NullIpam),
+        ],
+        config: Config {
+            state_dir: dir.join("state"),
+            runtime_dir: dir.join("run"),
+            resolv_conf: dir.join("resolv.conf"),
+            hosts: dir.join("hosts"),
+        },
+    })
+}
+
+pub fn network(name: &str) -> NetworkSpec {
+    NetworkSpec::new(name.parse().unwrap(), "bridge")
+}
+
+pub fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {
+    SandboxSpec {
+        name: Some(name.parse().unwrap()),
+        networks: networks.iter().map(|network| EndpointSpec::on(*network)).collect(),
+        ..SandboxSpec::default()
+    }
+}
+
+/// Lines that only one of the two has: what to look at when a comparison fails.
+#[track_caller]
+pub fn assert_same_lines(after: &str, before: &str, what: &str) {
+    let only = |a: &str, b: &str, sign: char| -> Vec<String> {
+        a.lines().filter(|line| !b.lines().any(|other| other == *line)).map(|line| format!("{sign} {line}")).collect()
+    };
+    let difference: Vec<String> = only(before, after, '-').into_iter().chain(only(after, before, '+')).collect();
+    assert!(difference.is_empty(), "{what}:\n{}", difference.join("\n"));
+}
