@@ -1,0 +1,91 @@
+//! The bridge driver: a Linux bridge a network, a veth pair an endpoint, nftables for
+//! what may pass.
+
+mod endpoint;
+mod network;
+mod options;
+mod publish;
+mod ruleset;
+
+use linkspan_engine::{DriverCapabilities, EndpointContext, EndpointRecord, NetworkDriver, NetworkRecord};
+use linkspan_kernel::{Owner, Values};
+use linkspan_model::{NetworkId, NetworkSpec, Result, Scope};
+use options::BridgeOptions;
+use std::net::IpAddr;
+
+/// Networks on Linux bridges.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BridgeDriver;
+
+impl NetworkDriver for BridgeDriver {
+    fn name(&self) -> &'static str {
+        "bridge"
+    }
+
+    fn capabilities(&self) -> DriverCapabilities {
+        DriverCapabilities {
+            scope: Scope::Local,
+            addresses: true,
+            names: true,
+            publishes: true,
+            singleton: false,
+            exclusive: false,
+            host_namespace: false,
+        }
+    }
+
+    fn validate(&self, spec: &NetworkSpec) -> Result<()> {
+        BridgeOptions::parse(&spec.options).map(drop)
+    }
+
+    fn host_values(&self, networks: &[&NetworkRecord]) -> Values {
+        ruleset::host_values(networks)
+    }
+
+    fn network_values(&self, network: &NetworkRecord) -> Result<Values> {
+        network::values(network)
+    }
+
+    fn endpoint_values(&self, context: &EndpointContext<'_>) -> Result<Values> {
+        endpoint::values(context)
+    }
+
+    fn host_link(&self, endpoint: &EndpointRecord) -> Option<String> {
+        Some(endpoint::host_link(endpoint.id))
+    }
+
+    fn host_binding(&self, network: &NetworkRecord) -> Option<IpAddr> {
+        BridgeOptions::parse(&network.spec.options).ok()?.host_binding_ipv4.map(IpAddr::from)
+    }
+
+    fn interface_prefix(&self, network: &NetworkRecord) -> String {
+        let options = BridgeOptions::parse(&network.spec.options).unwrap_or_default();
+        options.interface_prefix.unwrap_or_else(|| "eth".to_owned())
+    }
+
+    fn network_links(&self, network: &NetworkRecord) -> Vec<String> {
+        let options = BridgeOptions::parse(&network.spec.options).unwrap_or_default();
+        vec![bridge_name(network.id, &options)]
+    }
+}
+
+/// MTU where the host has no default route to take it from.
+const DEFAULT_MTU: u32 = 1500;
+
+/// MTU of a network: as asked for, or that of the host's default route when it was made.
+fn mtu(network: &NetworkRecord, options: &BridgeOptions) -> u32 {
+    options.mtu.or(network.host_mtu).unwrap_or(DEFAULT_MTU)
+}
+
+/// Name of the bridge of a network: as asked for, or `ls-` and the short ID.
+fn bridge_name(network: NetworkId, options: &BridgeOptions) -> String {
+    options.bridge.clone().unwrap_or_else(|| format!("ls-{}", network.short()))
+}
+
+fn owner_of_network(network: &NetworkRecord) -> Owner {
+    Owner::new(format!("network {} {}", network.id.short(), network.name()))
+}
+
+fn owner_of_endpoint(endpoint: &EndpointRecord) -> Owner {
+    Owner::new(format!("endpoint {}", endpoint.id.short()))
+}

@@ -1,0 +1,53 @@
+use super::{BridgeOptions, bridge_name, mtu, owner_of_network, ruleset};
+use linkspan_engine::NetworkRecord;
+use linkspan_kernel::{Address, Bridge, Link, LinkKind, Place, Sysctl, Value, Values};
+use linkspan_model::{MacAddr, NetworkId, Result};
+
+/// The kernel objects of a bridge network: the bridge, its addresses and settings, its
+/// elements of the ruleset.
+pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
+    let options = BridgeOptions::parse(&network.spec.options)?;
+    let bridge = bridge_name(network.id, &options);
+    let mut values = Values::new();
+    let owner = owner_of_network(network);
+    let mut insert = |value| values.insert(Place::Host, &owner, value);
+
+    insert(Value::Link(Link {
+        name: bridge.clone(),
+        kind: LinkKind::Bridge(Bridge { multicast_snooping: true }),
+        // A bridge without an address of its own takes the lowest of its ports', and changes it
+        // as ports come and go: neighbours would have to learn it again.
+        mac: Some(mac_of(network.id)),
+        mtu: Some(mtu(network, &options)),
+        up: true,
+        master: None,
+        port: None,
+        alias: Some(format!("linkspan network {} {}", network.id.short(), network.name())),
+        group: 0,
+    }));
+    let conf = |family: &str, key: &str| format!("net/{family}/conf/{bridge}/{key}");
+    if network.spec.enable_ipv4 && !network.spec.internal {
+        // Ports published on the loopback of the host; `raw_prerouting` closes it to sandboxes.
+        insert(Value::Sysctl(Sysctl::new(conf("ipv4", "route_localnet"), "1")));
+    }
+    insert(Value::Sysctl(Sysctl::new(conf("ipv6", "disable_ipv6"), if network.spec.enable_ipv6 { "0" } else { "1" })));
+    // The host takes no router advertisement from a sandbox.
+    insert(Value::Sysctl(Sysctl::new(conf("ipv6", "accept_ra"), "0")));
+    if network.spec.enable_ipv6 {
+        // Its link-local address is made from the MAC address that we chose. Without it, tentative for a
+        // second or more, the host could ask for no neighbour on the bridge.
+        insert(Value::Sysctl(Sysctl::new(conf("ipv6", "accept_dad"), "0")));
+    }
+    for gateway in network.pools.iter().filter_map(|pool| pool.gateway) {
+        insert(Value::Address(Address { link: bridge.clone(), address: gateway }));
+    }
+    ruleset::network_elements(network, &options).into_iter().for_each(insert);
+    Ok(values)
+}
+
+/// A stable address for the bridge of a network.
+fn mac_of(network: NetworkId) -> MacAddr {
+    let mut bytes = [0; 6];
+    bytes.copy_from_slice(&network.as_bytes()[26..]);
+    MacAddr::local(bytes)
+}

@@ -1,0 +1,87 @@
+//! The one nftables table of all bridge networks. Its rules are fixed; what varies with
+//! networks and published ports are elements of its sets and maps, so that a packet meets
+//! the same few rules however many there are.
+
+use super::bridge_name;
+use crate::bridge::options::BridgeOptions;
+use linkspan_engine::NetworkRecord;
+use linkspan_kernel::{NftData, NftElement, NftFamily, NftField, NftTable, Owner, Place, Sysctl, Value, Values};
+use linkspan_model::Family;
+
+/// Name of the table, of family `inet`.
+pub(super) const TABLE: &str = "linkspan";
+
+/// What stands in the table.
+///
+/// - `raw_prerouting`: bridges have `route_localnet` for ports published on the loopback of the
+///   host; here is what keeps sandboxes from using it to reach the loopback themselves.
+/// - `publish`: the destination of published ports, exact addresses before any address, single
+///   ports before ranges.
+/// - `postrouting`: a connection that a network makes to a port published by itself, or that comes
+///   from the loopback of the host, must be answered through the host; everything else that
+///   enters a network keeps the address of its client. What leaves a network is masqueraded.
+/// - `forward`: nothing enters a network but replies and what `publish` let in; nothing leaves an
+///   internal network.
+const BODY: &str = include_str!("ruleset.nft");
+
+/// What the host needs for `networks`.
+pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
+    let mut values = Values::new();
+    if networks.is_empty() {
+        return values;
+    }
+    let owner = Owner::new("driver bridge");
+    let mut insert = |value| values.insert(Place::Host, &owner, value);
+    insert(Value::Table(NftTable { family: NftFamily::Inet, name: TABLE.to_owned(), body: BODY.to_owned() }));
+    if networks.iter().any(|network| network.spec.enable_ipv4) {
+        insert(Value::Sysctl(Sysctl::new("net/ipv4/ip_forward", "1")));
+    }
+    if networks.iter().any(|network| network.spec.enable_ipv6) {
+        insert(Value::Sysctl(Sysctl::new("net/ipv6/conf/all/forwarding", "1")));
+    }
+    values
+}
+
+/// An element of a set or map of the table.
+pub(super) fn element(set: impl Into<String>, key: Vec<NftField>, data: Option<NftData>, comment: &str) -> Value {
+    Value::Element(NftElement {
+        family: NftFamily::Inet,
+        table: TABLE.to_owned(),
+        set: set.into(),
+        key,
+        data,
+        comment: comment.to_owned(),
+    })
+}
+
+/// The elements of a network.
+pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions) -> Vec<Value> {
+    let bridge = NftField::Interface(bridge_name(network.id, options));
+    let comment = format!("network {}", network.id.short());
+    let between = if options.icc { NftData::Accept } else { NftData::Jump("published_only".to_owned()) };
+    let mut elements = vec![
+        element("bridges", vec![bridge.clone()], None, &comment),
+        element("same_bridge", vec![bridge.clone(), bridge.clone()], Some(between), &comment),
+    ];
+    if network.spec.internal {
+        elements.push(element("internal", vec![bridge], None, &comment));
+        return elements;
+    }
+    for pool in &network.pools {
+        let family = suffix(pool.family());
+        let subnet = NftField::Net(pool.subnet);
+        elements.push(element(format!("hairpin{family}"), vec![bridge.clone(), subnet.clone()], None, &comment));
+        if options.masquerade {
+            elements.push(element(format!("masquerade{family}"), vec![subnet], None, &comment));
+        }
+    }
+    elements
+}
+
+/// What the names of sets of a family end in.
+pub(super) fn suffix(family: Family) -> char {
+    match family {
+        Family::V4 => '4',
+        Family::V6 => '6',
+    }
+}

@@ -1,0 +1,37 @@
+use linkspan_engine::{DriverCapabilities, EndpointContext, NetworkDriver, NetworkRecord};
+use linkspan_kernel::Values;
+use linkspan_model::{NetworkSpec, Result, Scope};
+
+/// The network of the host: its sandboxes share the network stack of the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostDriver;
+
+impl NetworkDriver for HostDriver {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn capabilities(&self) -> DriverCapabilities {
+        DriverCapabilities {
+            scope: Scope::Local,
+            addresses: false,
+            names: false,
+            publishes: false,
+            singleton: true,
+            exclusive: true,
+            host_namespace: true,
+        }
+    }
+
+    fn validate(&self, spec: &NetworkSpec) -> Result<()> {
+        super::refuse_options(self.name(), spec)
+    }
+
+    fn network_values(&self, _network: &NetworkRecord) -> Result<Values> {
+        Ok(Values::new())
+    }
+
+    fn endpoint_values(&self, _context: &EndpointContext<'_>) -> Result<Values> {
+        Ok(Values::new())
+    }
+}

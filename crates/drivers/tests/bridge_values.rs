@@ -1,0 +1,106 @@
+//! What the bridge driver asks of the kernel, in full: a change here changes every host.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use linkspan_drivers::BridgeDriver;
+use linkspan_engine::{EndpointContext, EndpointRecord, NetworkDriver, NetworkRecord, Phase, Pool};
+use linkspan_kernel::{Place, Plan, Values};
+use linkspan_model::{EndpointId, MacAddr, NetworkId, NetworkSpec, PortBinding, PortRange, Protocol};
+
+fn network(edit: impl FnOnce(&mut NetworkSpec)) -> NetworkRecord {
+    let mut spec = NetworkSpec::new("app".parse().unwrap(), "bridge");
+    spec.enable_ipv6 = true;
+    edit(&mut spec);
+    let pool = |subnet: &str, gateway: &str| Pool {
+        subnet: subnet.parse().unwrap(),
+        range: None,
+        gateway: Some(gateway.parse().unwrap()),
+        aux_addresses: Default::default(),
+    };
+    let mut pools = vec![pool("10.1.0.0/24", "10.1.0.1/24")];
+    if spec.enable_ipv6 {
+        pools.push(pool("fd12:1::/64", "fd12:1::1/64"));
+    }
+    NetworkRecord {
+        id: NetworkId::from_bytes([0xab; 32]),
+        created: jiff::Timestamp::UNIX_EPOCH,
+        phase: Phase::Ready,
+        builtin: false,
+        spec,
+        pools,
+        host_mtu: Some(1450),
+    }
+}
+
+fn endpoint(network: &NetworkRecord) -> EndpointRecord {
+    EndpointRecord {
+        id: EndpointId::from_bytes([0xcd; 32]),
+        network: network.id,
+        sandbox: None,
+        created: jiff::Timestamp::UNIX_EPOCH,
+        phase: Phase::Ready,
+        interface: Some("eth0".to_owned()),
+        mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        ipv4: Some("10.1.0.2/24".parse().unwrap()),
+        ipv6: network.spec.enable_ipv6.then(|| "fd12:1::2/64".parse().unwrap()),
+        aliases: Vec::new(),
+        gateway_priority: 0,
+        options: Default::default(),
+    }
+}
+
+fn text(values: &Values) -> String {
+    Plan::between(&Values::new(), values).to_string()
+}
+
+fn endpoint_text(network: &NetworkRecord, bindings: &[PortBinding], retired: Option<u32>) -> String {
+    let context = EndpointContext {
+        network,
+        endpoint: &endpoint(network),
+        place: &Place::Netns("/netns/web".into()),
+        retired,
+        publish_v4: bindings,
+        publish_v6: bindings,
+    };
+    text(&BridgeDriver.endpoint_values(&context).unwrap())
+}
+
+#[test]
+fn a_network() {
+    insta::assert_snapshot!(text(&BridgeDriver.network_values(&network(|_| {})).unwrap()));
+}
+
+#[test]
+fn an_internal_network_without_ipv6_and_icc() {
+    let network = network(|spec| {
+        spec.internal = true;
+        spec.enable_ipv6 = false;
+        spec.options.insert("icc".into(), "false".into());
+    });
+    insta::assert_snapshot!(text(&BridgeDriver.network_values(&network).unwrap()));
+    insta::assert_snapshot!(endpoint_text(&network, &[], None));
+}
+
+#[test]
+fn an_endpoint_with_ports() {
+    let binding = |host_ip: Option<&str>, first, last, sandbox| PortBinding {
+        host_ip: host_ip.map(|ip| ip.parse().unwrap()),
+        host: PortRange { first, last },
+        sandbox,
+        protocol: Protocol::Tcp,
+    };
+    let bindings =
+        [binding(None, 8080, 8080, 80), binding(Some("127.0.0.1"), 9000, 9010, 9000), binding(None, 7000, 7001, 70)];
+    insta::assert_snapshot!(endpoint_text(&network(|_| {}), &bindings, None));
+}
+
+#[test]
+fn an_endpoint_that_leaves_is_a_port_that_forwards_nothing() {
+    insta::assert_snapshot!(endpoint_text(&network(|_| {}), &[], Some(7)));
+}
+
+#[test]
+fn the_table_stays_while_there_is_a_network() {
+    assert!(BridgeDriver.host_values(&[]).is_empty());
+    insta::assert_snapshot!(text(&BridgeDriver.host_values(&[&network(|_| {})])));
+}

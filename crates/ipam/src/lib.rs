@@ -1,0 +1,17 @@
+//! Who gives networks their subnets and endpoints their addresses.
+//!
+//! [`PoolIpam`] gives them from pools of the host, [`NullIpam`] gives none. Everything below
+//! their locks is arithmetic: time and what the host uses come as arguments.
+
+mod addresses;
+mod choose;
+mod config;
+mod null;
+mod pool;
+mod runs;
+mod span;
+mod subnet;
+
+pub use config::{DefaultPool, PoolConfig, random_ula};
+pub use null::NullIpam;
+pub use pool::PoolIpam;

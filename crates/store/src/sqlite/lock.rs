@@ -1,0 +1,54 @@
+use super::fault::Faults;
+use linkspan_model::{Error, Result};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+/// The right to use a state directory: an flock(2) on `linkspan.lock`, which the kernel takes
+/// back when the process ends however it ends. The file holds the PID for people and messages.
+#[derive(Debug)]
+pub(super) struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Takes the lock of `directory`, or fails with `InUse` and the holder.
+    pub(super) fn take(directory: &Path) -> Result<Self> {
+        let fault = |e: &std::io::Error| Faults::new(directory).io(e);
+        let path = directory.join("linkspan.lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| fault(&e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::in_use(format!("the store in {} is open", directory.display()))
+                    .held_by(holder(&mut file))
+                    .fix("stop that process, or choose another state directory"));
+            }
+            Err(TryLockError::Error(error)) => return Err(fault(&error)),
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(|e| fault(&e))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Who wrote the lock file: `linkspan, PID 42`.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    // The text is only for the message; a holder that has not written yet stays nameless.
+    let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+    let Some(pid) = pid else { return "another process".to_owned() };
+    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(command) => format!("{}, PID {pid}", command.trim()),
+        Err(_) => format!("PID {pid}"),
+    }
+}
