@@ -1,0 +1,43 @@
+//! Answers that stay open: lines of JSON.
+
+use axum::{
+    body::{Body, Bytes},
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use linkspan_model::{Error, Result};
+use serde::Serialize;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+
+/// The end that lines are written to. Its `closed()` returns when the client has gone.
+pub(super) type Lines = mpsc::Sender<Bytes>;
+
+struct LineStream(mpsc::Receiver<Bytes>);
+
+impl Stream for LineStream {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|line| line.map(Ok))
+    }
+}
+
+/// An answer that goes on until the returned sender is dropped.
+pub(super) fn lines() -> (Lines, Response) {
+    let (sender, receiver) = mpsc::channel(64);
+    let body = Body::from_stream(LineStream(receiver));
+    (sender, ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// A line.
+pub(super) fn line<T: Serialize>(value: &T) -> Result<Bytes> {
+    let mut line = serde_json::to_vec(value).map_err(|error| Error::internal(format!("cannot be written: {error}")))?;
+    line.push(b'\n');
+    Ok(line.into())
+}

@@ -1,0 +1,218 @@
+//! Flags by which `run` and `sandbox create` describe a sandbox and its networks.
+
+use super::parse::{self, HostAddress};
+use linkspan_api::Client;
+use linkspan_model::{
+    DnsSpec, EndpointSpec, Error, ExposedPort, Family, MacAddr, NamespaceSpec, PortSpec, Result, SandboxSpec,
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+/// What a sandbox is called and joins.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Attach {
+    /// Name of the sandbox
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Host name inside
+    #[arg(short = 'h', long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Label of the sandbox; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse::key_value)]
+    label: Vec<(String, String)>,
+    /// Network to join; may be repeated, and may be name=NET,alias=A,ip=IP,ip6=IP6,mac-address=MAC,
+    /// interface=IF,driver-opt=K=V,gw-priority=N
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network, help_heading = "Network")]
+    network: Vec<EndpointSpec>,
+    /// IPv4 address on the first network
+    #[arg(long, value_name = "IP", help_heading = "Network")]
+    ip: Option<Ipv4Addr>,
+    /// IPv6 address on the first network
+    #[arg(long, value_name = "IP6", help_heading = "Network")]
+    ip6: Option<Ipv6Addr>,
+    /// MAC address on the first network
+    #[arg(long, value_name = "MAC", help_heading = "Network")]
+    mac_address: Option<MacAddr>,
+    /// Further name on the first network; may be repeated
+    #[arg(long, visible_alias = "net-alias", value_name = "NAME", help_heading = "Network")]
+    network_alias: Vec<String>,
+    /// Publish a port: [IP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]; may be repeated
+    #[arg(short, long, value_name = "PORT", help_heading = "Network")]
+    publish: Vec<PortSpec>,
+    /// Publish every port of --expose on a port of the host that is free
+    #[arg(short = 'P', long, help_heading = "Network")]
+    publish_all: bool,
+    /// Announce a port without publishing it: PORT[-END][/tcp|udp|sctp]; may be repeated
+    #[arg(long, value_name = "PORT", help_heading = "Network")]
+    expose: Vec<ExposedPort>,
+    /// Server for names that belong to no network; may be repeated
+    #[arg(long, value_name = "IP", help_heading = "Names")]
+    dns: Vec<IpAddr>,
+    /// Search domain, '.' for none; may be repeated
+    #[arg(long, value_name = "DOMAIN", help_heading = "Names")]
+    dns_search: Vec<String>,
+    /// Option of resolv.conf(5); may be repeated
+    #[arg(long, visible_alias = "dns-opt", value_name = "OPTION", help_heading = "Names")]
+    dns_option: Vec<String>,
+    /// Line of /etc/hosts: NAME:ADDRESS, the address may be host-gateway; may be repeated
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = parse::host_entry, help_heading = "Names")]
+    add_host: Vec<(String, HostAddress)>,
+}
+
+impl Attach {
+    /// The request for the sandbox. Without a network it joins the default one, `bridge`.
+    pub(super) fn spec(self, namespace: NamespaceSpec, client: &Client) -> Result<SandboxSpec> {
+        let mut networks = self.network;
+        if networks.is_empty() {
+            networks.push(EndpointSpec::on("bridge"));
+        }
+        let first = &mut networks[0];
+        set(&mut first.ipv4, self.ip, "ip")?;
+        set(&mut first.ipv6, self.ip6, "ip6")?;
+        set(&mut first.mac, self.mac_address, "mac-address")?;
+        first.aliases.extend(self.network_alias);
+        let mut ports = self.publish;
+        if self.publish_all {
+            let exposed = self.expose.iter();
+            ports.extend(exposed.map(|port| PortSpec {
+                host_ip: None,
+                host: None,
+                sandbox: port.ports,
+                protocol: port.protocol,
+            }));
+        }
+        Ok(SandboxSpec {
+            name: self.name.map(|name| name.parse()).transpose()?,
+            hostname: self.hostname,
+            namespace,
+            dns: DnsSpec { servers: self.dns, search: self.dns_search, options: self.dns_option },
+            extra_hosts: extra_hosts(self.add_host, client)?,
+            ports,
+            expose: self.expose,
+            labels: parse::map(&self.label),
+            networks,
+        })
+    }
+}
+
+fn set<T>(field: &mut Option<T>, value: Option<T>, flag: &str) -> Result<()> {
+    match (&field, value) {
+        (_, None) => Ok(()),
+        (Some(_), Some(_)) => Err(Error::invalid(format!("{flag} is given twice for the first network"))
+            .fix(format!("give it either as --{flag} or in --network"))),
+        (None, value) => {
+            *field = value;
+            Ok(())
+        }
+    }
+}
+
+fn extra_hosts(entries: Vec<(String, HostAddress)>, client: &Client) -> Result<Vec<(String, IpAddr)>> {
+    let mut gateway = None;
+    let mut hosts = Vec::new();
+    for (name, address) in entries {
+        let address = match address {
+            HostAddress::Address(address) => address,
+            HostAddress::Gateway => match gateway {
+                Some(address) => address,
+                None => *gateway.insert(host_gateway(client)?),
+            },
+        };
+        hosts.push((name, address));
+    }
+    Ok(hosts)
+}
+
+/// The address by which sandboxes reach the host, whatever else they are on.
+fn host_gateway(client: &Client) -> Result<IpAddr> {
+    let pools = client.network("bridge")?.pools;
+    let mut gateways = pools.iter().filter_map(|pool| pool.gateway);
+    let chosen = gateways.clone().find(|gateway| Family::of(*gateway) == Family::V4).or_else(|| gateways.next());
+    chosen.ok_or_else(|| Error::not_found("host-gateway: network bridge has no gateway").fix("give an address instead"))
+}
+
+/// `NETWORK`, or Docker's comma-separated `name=NETWORK,…`.
+pub(super) fn network(text: &str) -> Result<EndpointSpec, String> {
+    if !text.contains(['=', ',']) {
+        return Ok(EndpointSpec::on(canonical(text)));
+    }
+    let mut spec = EndpointSpec::default();
+    for field in parse::csv(text)? {
+        let (key, value) = field.split_once('=').ok_or_else(|| format!("{field:?} is not KEY=VALUE"))?;
+        let value = value.trim();
+        match key.trim().to_ascii_lowercase().as_str() {
+            "name" => spec.network = canonical(value),
+            "alias" => spec.aliases.push(value.to_owned()),
+            "ip" => spec.ipv4 = Some(read(key, value)?),
+            "ip6" => spec.ipv6 = Some(read(key, value)?),
+            "mac-address" => spec.mac = Some(read(key, value)?),
+            "interface" => spec.interface = Some(value.to_owned()),
+            "gw-priority" => spec.gateway_priority = read(key, value)?,
+            "driver-opt" => {
+                let (key, value) = parse::key_value(value)?;
+                spec.options.insert(key, value);
+            }
+            _ => {
+                return Err(format!(
+                    "unknown key {key:?}; keys are name, alias, ip, ip6, mac-address, interface, driver-opt, gw-priority"
+                ));
+            }
+        }
+    }
+    if spec.network.is_empty() { Err("name=NETWORK is missing".to_owned()) } else { Ok(spec) }
+}
+
+/// Docker's name for the default network.
+fn canonical(name: &str) -> String {
+    if name == "default" { "bridge" } else { name }.to_owned()
+}
+
+fn read<T: FromStr<Err: std::fmt::Display>>(key: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|error| format!("{key}={value}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn networks_by_name_or_in_full() {
+        assert_eq!(network("app"), Ok(EndpointSpec::on("app")));
+        assert_eq!(network("default"), Ok(EndpointSpec::on("bridge")));
+        let spec = network(
+            "name=app,alias=db,alias=store,ip=10.0.0.5,ip6=fd01::5,mac-address=02:00:00:00:00:05,\
+             interface=lan0,gw-priority=-3,\"driver-opt=a=b,c\"",
+        )
+        .unwrap();
+        assert_eq!(
+            spec,
+            EndpointSpec {
+                network: "app".to_owned(),
+                ipv4: Some("10.0.0.5".parse().unwrap()),
+                ipv6: Some("fd01::5".parse().unwrap()),
+                mac: Some("02:00:00:00:00:05".parse().unwrap()),
+                aliases: vec!["db".to_owned(), "store".to_owned()],
+                interface: Some("lan0".to_owned()),
+                gateway_priority: -3,
+                options: BTreeMap::from([("a".to_owned(), "b,c".to_owned())]),
+            }
+        );
+    }
+
+    #[test]
+    fn bad_networks_say_why() {
+        for (text, why) in [
+            ("alias=db", "name=NETWORK is missing"),
+            ("name=a,colour=red", "unknown key"),
+            ("name=a,ip=10.0.0", "ip=10.0.0"),
+            ("name=a,db", "not KEY=VALUE"),
+            ("name=a,mac-address=ff", "MAC address"),
+        ] {
+            let error = network(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

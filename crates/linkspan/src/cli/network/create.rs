@@ -1,0 +1,215 @@
+use super::super::{Place, parse};
+use crate::{exit::Outcome, output};
+use ipnet::IpNet;
+use linkspan_model::{Error, NetworkSpec, PoolSpec, Result, Scope};
+use std::net::IpAddr;
+
+/// Arguments of `network create`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  linkspan network create app
+  linkspan network create --subnet 10.5.0.0/24 --ip-range 10.5.0.128/25 --gateway 10.5.0.1 lab
+  linkspan network create --ipv6 dual                       both families, subnets of our choice
+  linkspan network create --subnet 0.0.0.0/26 small         any subnet of this size
+  linkspan network create --internal vault                  nothing gets in or out
+  linkspan network create -o icc=false -o mtu=1400 apart    options of driver bridge
+
+Prints the ID of the network. Options of driver bridge: bridge, mtu, masquerade, icc, \
+         host_binding_ipv4, interface_prefix, or Docker's names for them (com.docker.network…).")]
+pub(in crate::cli) struct Args {
+    /// Name of the network
+    #[arg(value_name = "NETWORK")]
+    name: String,
+    /// Driver of the network
+    #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
+    driver: String,
+    /// Option of the driver; may be repeated
+    #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = parse::key_value)]
+    options: Vec<(String, String)>,
+    /// Label of the network; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse::key_value)]
+    label: Vec<(String, String)>,
+    /// Cut the network off from everything but its sandboxes and this host
+    #[arg(long)]
+    internal: bool,
+    /// Let standalone sandboxes join, on a network of swarm scope
+    #[arg(long)]
+    attachable: bool,
+    /// How far the network reaches; drivers of this host make local ones
+    #[arg(long, value_name = "SCOPE", value_parser = scope)]
+    scope: Option<Scope>,
+    /// Give IPv4 addresses
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
+        default_missing_value = "true", help_heading = "Addresses")]
+    ipv4: bool,
+    /// Give IPv6 addresses
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", help_heading = "Addresses")]
+    ipv6: bool,
+    /// Subnet, one a family; 0.0.0.0/N and ::/N ask for a size only; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = parse::cidr, help_heading = "Addresses")]
+    subnet: Vec<IpNet>,
+    /// Part of a subnet that automatic addresses come from; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = parse::cidr, help_heading = "Addresses")]
+    ip_range: Vec<IpNet>,
+    /// Address of the gateway in a subnet; may be repeated
+    #[arg(long, value_name = "IP", help_heading = "Addresses")]
+    gateway: Vec<IpAddr>,
+    /// Address of a subnet that someone else has; may be repeated
+    #[arg(long, value_name = "NAME=IP", value_parser = parse::named_address, help_heading = "Addresses")]
+    aux_address: Vec<(String, IpAddr)>,
+    /// Driver that gives the addresses
+    #[arg(long, value_name = "DRIVER", default_value = "default", help_heading = "Addresses")]
+    ipam_driver: String,
+    /// Option of that driver; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse::key_value, help_heading = "Addresses")]
+    ipam_opt: Vec<(String, String)>,
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    match text {
+        "local" => Ok(Scope::Local),
+        "swarm" => Ok(Scope::Swarm),
+        _ => Err("scopes are local and swarm".to_owned()),
+    }
+}
+
+pub(in crate::cli) fn run(args: Args, place: &Place) -> Outcome {
+    let spec = args.spec()?;
+    let made = place.client()?.create_network(&spec)?;
+    if let Some(warning) = made.warning {
+        output::complain(format!("warning: {warning}"));
+    }
+    output::line(made.value);
+    Ok(())
+}
+
+impl Args {
+    fn spec(self) -> Result<NetworkSpec> {
+        if self.scope == Some(Scope::Swarm) {
+            return Err(Error::invalid(format!("driver {} makes networks of scope local only", self.driver))
+                .fix("leave --scope out"));
+        }
+        let pools = pools(&self.subnet, &self.ip_range, &self.gateway, &self.aux_address)?;
+        let mut spec = parse::network_named(&self.name, &self.driver)?;
+        spec.internal = self.internal;
+        spec.attachable = self.attachable;
+        spec.enable_ipv4 = self.ipv4;
+        spec.enable_ipv6 = self.ipv6;
+        // Docker's name for the built-in driver.
+        spec.ipam.driver = if self.ipam_driver == "default" { "pool".to_owned() } else { self.ipam_driver };
+        spec.ipam.pools = pools;
+        spec.ipam.options = parse::map(&self.ipam_opt);
+        spec.options = parse::map(&self.options);
+        spec.labels = parse::map(&self.label);
+        Ok(spec)
+    }
+}
+
+/// Puts ranges, gateways and foreign addresses to the subnets that hold them.
+fn pools(
+    subnets: &[IpNet],
+    ranges: &[IpNet],
+    gateways: &[IpAddr],
+    aux_addresses: &[(String, IpAddr)],
+) -> Result<Vec<PoolSpec>> {
+    let mut pools: Vec<PoolSpec> = Vec::new();
+    for subnet in subnets {
+        let sized = subnet.addr().is_unspecified();
+        if let Some(other) = pools.iter().find(|other| {
+            let both = [&other.subnet, subnet];
+            !sized && !other.subnet.addr().is_unspecified() && both[0].contains(both[1]) | both[1].contains(both[0])
+        }) {
+            return Err(Error::invalid(format!("subnets {} and {subnet} overlap", other.subnet))
+                .fix("give subnets that do not share addresses"));
+        }
+        pools.push(PoolSpec { subnet: *subnet, ip_range: None, gateway: None, aux_addresses: Default::default() });
+    }
+    for range in ranges {
+        let pool = holding(&mut pools, "--ip-range", &range.addr(), &range.to_string())?;
+        once(&mut pool.ip_range, *range, "--ip-range", &pool.subnet)?;
+    }
+    for gateway in gateways {
+        let pool = holding(&mut pools, "--gateway", gateway, &gateway.to_string())?;
+        once(&mut pool.gateway, *gateway, "--gateway", &pool.subnet)?;
+    }
+    for (name, address) in aux_addresses {
+        let pool = holding(&mut pools, "--aux-address", address, &format!("{name}={address}"))?;
+        pool.aux_addresses.insert(name.clone(), *address);
+    }
+    Ok(pools)
+}
+
+fn holding<'a>(pools: &'a mut [PoolSpec], flag: &str, address: &IpAddr, value: &str) -> Result<&'a mut PoolSpec> {
+    let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
+    pools.iter_mut().find(|pool| pool.subnet.contains(address)).ok_or_else(|| {
+        let fix = if subnets.is_empty() {
+            "give the subnet with --subnet".to_owned()
+        } else {
+            format!("the subnets are {}", subnets.join(" and "))
+        };
+        Error::invalid(format!("{flag} {value} is in no subnet")).fix(fix)
+    })
+}
+
+fn once<T>(field: &mut Option<T>, value: T, flag: &str, subnet: &IpNet) -> Result<()> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid(format!("subnet {subnet} has two of {flag}")).fix("give one a subnet")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(flags: &str) -> Result<NetworkSpec> {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            args: Args,
+        }
+        let words = ["create"].into_iter().chain(flags.split_whitespace());
+        <Command as clap::Parser>::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).args.spec()
+    }
+
+    #[test]
+    fn addresses_go_to_the_subnet_that_holds_them() {
+        let spec = spec(
+            "--ipv6 --subnet 10.5.0.0/24 --subnet fd01:5::/64 --gateway fd01:5::1 --gateway 10.5.0.254 \
+             --ip-range 10.5.0.128/25 --aux-address router=10.5.0.2 net",
+        )
+        .unwrap();
+        assert!(spec.enable_ipv4 && spec.enable_ipv6);
+        let [v4, v6] = &spec.ipam.pools[..] else { panic!("{:?}", spec.ipam.pools) };
+        assert_eq!(v4.gateway, Some("10.5.0.254".parse().unwrap()));
+        assert_eq!(v4.ip_range, Some("10.5.0.128/25".parse().unwrap()));
+        assert_eq!(v4.aux_addresses["router"], "10.5.0.2".parse::<IpAddr>().unwrap());
+        assert_eq!(v6.gateway, Some("fd01:5::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn dockers_spellings() {
+        let spec =
+            spec("-d bridge -o com.docker.network.driver.mtu=1400 --ipv4=false --ipv6=true --label a --label b=c x")
+                .unwrap();
+        assert!(!spec.enable_ipv4 && spec.enable_ipv6);
+        assert_eq!(spec.ipam.driver, "pool");
+        assert_eq!((spec.labels["a"].as_str(), spec.labels["b"].as_str()), ("", "c"));
+    }
+
+    #[test]
+    fn contradictions() {
+        for (flags, why) in [
+            ("--gateway 10.0.0.1 n", "in no subnet; give the subnet"),
+            ("--subnet 10.0.0.0/24 --gateway 10.0.1.1 n", "in no subnet; the subnets are 10.0.0.0/24"),
+            ("--subnet 10.0.0.0/24 --gateway 10.0.0.1 --gateway 10.0.0.2 n", "two of --gateway"),
+            ("--subnet 10.0.0.0/16 --subnet 10.0.1.0/24 n", "overlap"),
+            ("--scope swarm n", "scope local only"),
+            ("a/b", "invalid name"),
+        ] {
+            let error = spec(flags).unwrap_err().to_string();
+            assert!(error.contains(why), "{flags}: {error}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Being the daemon, and finding or starting it.
+
+mod claim;
+mod limits;
+mod lock;
+mod log;
+mod serve;
+mod socket;
+mod start;
+mod watch;
+
+pub(crate) use limits::close_output;
+
+use crate::exit::Outcome;
+use linkspan_api::Client;
+use linkspan_model::{Error, Result};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// Where a daemon keeps things.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Place {
+    /// Its socket, in the directory of what lives until the next reboot.
+    pub(crate) socket: PathBuf,
+    /// The directory of its store.
+    pub(crate) state_dir: PathBuf,
+}
+
+impl Place {
+    /// The same with absolute paths.
+    fn absolute(&self) -> Result<Self> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path).map_err(|error| Error::invalid(format!("{}: {error}", path.display())))
+        };
+        Ok(Self { socket: absolute(&self.socket)?, state_dir: absolute(&self.state_dir)? })
+    }
+
+    /// The directory of the socket.
+    fn runtime_dir(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// The log of a daemon that was started on demand.
+    fn log(&self) -> PathBuf {
+        self.state_dir.join("daemon.log")
+    }
+}
+
+/// Arguments of `daemon`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  linkspan daemon
+  linkspan --socket /run/lab/linkspan.sock --state-dir /var/lib/lab daemon
+
+It serves the network and mount namespace that it is started in, so that several hosts can live on \
+         one machine. SIGTERM and `linkspan system stop` end it; networks and sandboxes stay as they are, and \
+         the next daemon takes them over. It takes its socket from systemd where systemd gives one. What it \
+         logs goes to standard error; LINKSPAN_LOG chooses how much (error, warn, info, debug, trace).")]
+pub(crate) struct Args {
+    /// Report on standard output when ready, then close it
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+/// What a daemon in the background says to whom started it, as one line of JSON.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Report {
+    /// It listens.
+    Ready,
+    /// It could not start.
+    Failed(Error),
+}
+
+/// Serves until told to stop.
+pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+    let place = place.absolute()?;
+    log::start();
+    let report = |report: &Report| {
+        if args.background
+            && let Ok(line) = serde_json::to_string(report)
+        {
+            // Whoever started it may have gone; it serves others then.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            close_output();
+        }
+    };
+    let served = serve::serve(&place, || report(&Report::Ready));
+    if let Err(error) = &served {
+        if args.background {
+            tracing::error!(%error, "cannot serve");
+        }
+        report(&Report::Failed(error.clone()));
+    }
+    Ok(served?)
+}
+
+/// A client of the daemon at `place`, which is started where none runs.
+pub(crate) fn client(place: &Place) -> Result<Client> {
+    let client = Client::new(place.absolute()?.socket)?;
+    if !client.is_answered()? {
+        start::start(&place.absolute()?, &client)?;
+    }
+    Ok(client)
+}
+
+/// Stops the daemon at `place` and waits until it has ended; whether there was one.
+pub(crate) fn stop(place: &Place) -> Result<bool> {
+    let place = place.absolute()?;
+    let client = Client::new(&place.socket)?;
+    if !client.is_answered()? {
+        return Ok(false);
+    }
+    client.stop()?;
+    lock::wait_for_end(&place)?;
+    Ok(true)
+}

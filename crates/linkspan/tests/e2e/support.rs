@@ -1,0 +1,85 @@
+//! What the tests share.
+
+use linkspan_testkit::{Host, banner_tcp, banner_udp, within};
+use std::time::Duration;
+
+/// Exit statuses of `linkspan`, as `docs/exit-codes.md` documents them.
+pub(crate) mod status {
+    /// Wrong usage of the command line.
+    pub(crate) const USAGE: i32 = 2;
+    /// `linkspan run` and `exec`: the failure is linkspan's, not the program's.
+    pub(crate) const OWN: i32 = 125;
+}
+
+/// A private host with nothing in it yet.
+pub(crate) fn host() -> Host {
+    Host::new(env!("CARGO_BIN_EXE_linkspan"))
+}
+
+/// Runs `linkspan run -d` with `options` and `words`; gives the sandbox's ID.
+#[track_caller]
+pub(crate) fn detach(host: &Host, options: &str, words: &[&str]) -> String {
+    let options = options.split_whitespace().map(str::to_owned);
+    let command = ["run", "-d"].map(str::to_owned).into_iter().chain(options);
+    let ran = host.linkspan(command.chain(["--".to_owned()]).chain(words.iter().map(|word| (*word).to_owned())));
+    let id = ran.success().to_owned();
+    assert_eq!(id.len(), 64, "run -d prints the ID: {ran}");
+    id
+}
+
+/// A sandbox `name` that sleeps.
+#[track_caller]
+pub(crate) fn sleeper(host: &Host, name: &str, options: &str) -> String {
+    detach(host, &format!("--name {name} {options}"), &["sleep", "600"])
+}
+
+/// A sandbox `name` whose TCP port 80 says its name and the client's address.
+#[track_caller]
+pub(crate) fn web(host: &Host, name: &str, options: &str) -> String {
+    serve(host, name, options, "tcp", 80)
+}
+
+/// A sandbox `name` whose `port` of `protocol` says its name and the client's address.
+#[track_caller]
+pub(crate) fn serve(host: &Host, name: &str, options: &str, protocol: &str, port: u16) -> String {
+    let command = if protocol == "udp" { banner_udp(port, name) } else { banner_tcp(port, name) };
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let id = detach(host, &format!("--name {name} {options}"), &words);
+    await_port(host, name, protocol, port);
+    id
+}
+
+/// Waits until something listens at `port` inside `sandbox`.
+#[track_caller]
+pub(crate) fn await_port(host: &Host, sandbox: &str, protocol: &str, port: u16) {
+    let flag = if protocol == "udp" { "-Hlnu" } else { "-Hlnt" };
+    // The server of `banner_tcp` and `banner_udp` has a socket for each family; IPv4 comes last.
+    let listens = || {
+        let sockets = host.inside(sandbox).ok(format!("ss {flag} 'sport = :{port}'"));
+        sockets.contains("0.0.0.0:") || sockets.contains("*:")
+    };
+    assert!(within(Duration::from_secs(5), listens), "nothing listens at {port} in {sandbox}");
+}
+
+/// The address of `sandbox` on `network`, without its prefix length; `family` is `v4` or `v6`.
+#[track_caller]
+pub(crate) fn address(host: &Host, network: &str, sandbox: &str, family: &str) -> String {
+    let field = if family == "v6" { "IPv6Address" } else { "IPv4Address" };
+    let text = host.ok(format!(
+        "linkspan network inspect {network} | jq -r '.[0].Containers[] | select(.Name == \"{sandbox}\") | .{field}'"
+    ));
+    text.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// Asserts that `text` contains each of `parts`.
+#[track_caller]
+pub(crate) fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing in: {text}");
+    }
+}
+
+/// The reports of `seq`: the numbers from 1 to `last`, a line each.
+pub(crate) fn numbers(last: u32) -> String {
+    (1..=last).map(|number| format!("{number}\n")).collect()
+}
