@@ -6,7 +6,7 @@
 //! version they speak in the header [`VERSION_HEADER`]; two paths lie outside the prefix and
 //! never change, so that any command can stop any daemon: `GET /version` and `POST /stop`.
 //!
-//! [`router`] is the server's side, [`Client`] the commands'.
+//! [`Daemon`] is the server's side, [`Client`] the commands'.
 
 mod client;
 mod server;
@@ -14,7 +14,7 @@ mod status;
 mod wire;
 
 pub use client::{Client, EventStream, Lease};
-pub use server::{Daemon, router};
+pub use server::Daemon;
 pub use status::status_of;
 pub use wire::{
     API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, JoinRequest, LabelFilter, PruneRequest, VERSION_HEADER,

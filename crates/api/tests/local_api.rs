@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use jiff::Timestamp;
-use linkspan_api::{Client, Daemon, LabelFilter, PruneRequest, router};
+use linkspan_api::{Client, Daemon, LabelFilter, PruneRequest};
 use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
 use linkspan_engine::{Config, Controller, ForwardPolicy, Parts, ProcessRecord, Resolver};
 use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
@@ -69,11 +69,7 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let stopping = serving.clone();
-                axum::serve(listener, router(serving))
-                    .with_graceful_shutdown(async move { stopping.stopped().await })
-                    .await
-                    .unwrap();
+                serving.serve(listener).await.unwrap();
             });
         });
         Self { client: Client::new(socket).unwrap(), daemon, thread: Some(thread), dir }

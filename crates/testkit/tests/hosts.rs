@@ -40,10 +40,10 @@ fn processes_end_with_the_host() {
 fn a_neighbour_is_reached_both_ways_and_in_both_families() {
     let host = host();
     let outside = host.neighbour("outside", 0);
-    let _server =
-        outside.spawn(&banner_tcp(80, "far").join(" ").replace("SYSTEM:echo far $SOCAT_PEERADDR", "'SYSTEM:echo far'"));
+    let [.., script] = &banner_tcp(80, "far")[..] else { panic!("no command") };
+    let _server = outside.spawn(script);
     assert!(within(Duration::from_secs(3), || host.here().fetch("198.18.0.1", 80).is_some()));
-    assert_eq!(host.here().fetch("fd98::1", 80).as_deref(), Some("far"));
+    assert_eq!(host.here().fetch("fd98::1", 80).as_deref(), Some("far [fd99:0000:0000:0000:0000:0000:0000:0001]"));
     assert_eq!(host.here().fetch("198.18.0.1", 81), None);
     assert!(outside.pings("10.99.0.1"));
     assert!(outside.pings("fd99:0::1"));

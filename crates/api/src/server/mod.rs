@@ -20,8 +20,11 @@ use axum::{
 use failure::{Answer, Failure};
 use linkspan_engine::{Controller, Info};
 use linkspan_model::{Error, Event, Result};
-use std::{sync::Arc, thread};
-use tokio::sync::{broadcast, watch};
+use std::{io, sync::Arc, thread};
+use tokio::{
+    net::UnixListener,
+    sync::{broadcast, watch},
+};
 
 /// How many events a slow listener may fall behind before it is cut off.
 const EVENT_BACKLOG: usize = 4096;
@@ -63,6 +66,17 @@ impl Daemon {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
+    /// Answers clients of `listener` until told to [`stop`](Self::stop) and what is under way is answered.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn serve(&self, listener: UnixListener) -> io::Result<()> {
+        let stopping = self.clone();
+        axum::serve(listener, router(self.clone()))
+            .with_graceful_shutdown(async move { stopping.stopped().await })
+            .await
+    }
+
     /// Runs an engine call, which may block, where blocking is allowed.
     async fn call<T: Send + 'static>(
         &self,
@@ -80,7 +94,7 @@ impl Daemon {
 }
 
 /// Every path of the API.
-pub fn router(daemon: Daemon) -> Router {
+fn router(daemon: Daemon) -> Router {
     let versioned = Router::new()
         .route("/info", get(info))
         .route("/networks", get(networks::list).post(networks::create))

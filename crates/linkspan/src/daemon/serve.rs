@@ -1,6 +1,6 @@
 use super::{Place, claim, limits, lock, socket, watch};
 use crate::builtin;
-use linkspan_api::{Daemon, router};
+use linkspan_api::Daemon;
 use linkspan_dns::DnsConfig;
 use linkspan_engine::{Config, Controller, Parts, Store};
 use linkspan_kernel::Linux;
@@ -76,11 +76,8 @@ async fn answer(place: &Place, daemon: &Daemon, ready: impl FnOnce()) -> Result<
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let listening = socket::listen(place)?;
     let listener = listening.listener.try_clone().and_then(UnixListener::from_std).map_err(failed)?;
-    let stopping = daemon.clone();
-    let serving = axum::serve(listener, router(daemon.clone()))
-        .with_graceful_shutdown(async move { stopping.stopped().await })
-        .into_future();
-    let serving = tokio::spawn(serving);
+    let serving = daemon.clone();
+    let serving = tokio::spawn(async move { serving.serve(listener).await });
     tracing::info!(socket = %place.socket.display(), state = %place.state_dir.display(), "listening");
     ready();
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {

@@ -1,8 +1,6 @@
 //! What resolves inside sandboxes.
 
 use crate::support::{address, host, serve, sleeper, web};
-use linkspan_testkit::within;
-use std::time::Duration;
 
 #[test]
 fn names_aliases_short_ids_and_pointers() {

@@ -145,7 +145,7 @@ fn a_held_port_is_refused_with_its_holder() {
     let message =
         host.refused(crate::support::status::OWN, "linkspan run --network app -p 8070-8090:8070-8090 -- true");
     says(&message, &["80"]);
-    host.ok("linkspan run --network app -p 8081:80/udp -- true");
+    host.ok("linkspan run --rm --network app -p 8081:80/udp -- true");
     assert_eq!(host.ok("linkspan ps -aq | wc -l"), "1", "refused sandboxes are gone");
 }
 

@@ -78,8 +78,3 @@ pub(crate) fn says(text: &str, parts: &[&str]) {
         assert!(text.contains(part), "{part:?} is missing in: {text}");
     }
 }
-
-/// The reports of `seq`: the numbers from 1 to `last`, a line each.
-pub(crate) fn numbers(last: u32) -> String {
-    (1..=last).map(|number| format!("{number}\n")).collect()
-}

@@ -57,10 +57,12 @@ impl Machine {
             let sockets = self.command("ss").args(["-Hltn", &format!("sport = {port}")]).output().unwrap();
             !sockets.stdout.is_empty()
         };
+        let mut server = Server(server);
         while !listening() {
+            assert!(server.0.try_wait().unwrap().is_none(), "the server has ended");
             std::thread::yield_now();
         }
-        Server(server)
+        server
     }
 
     fn get(&self, address: &str, port: u16) -> String {
