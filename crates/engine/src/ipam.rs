@@ -54,7 +54,8 @@ pub trait IpamDriver: Send + Sync {
     /// Gives a pool back with all its addresses.
     fn release_pool(&self, pool: &Pool);
 
-    /// Gives an address of `pool`: `wanted`, or one of the driver's choice.
+    /// Gives an address of `pool`: `wanted`, or one of the driver's choice. Where only addresses at rest are
+    /// left the error is of class `Unavailable`, and the engine asks again.
     fn request_address(&self, pool: &Pool, wanted: Option<IpAddr>, mac: MacAddr) -> Result<IpNet>;
 
     /// Takes hold of an address that was given before the engine was restarted.

@@ -138,11 +138,14 @@ pub enum Namespace {
     Own(PathBuf),
     /// The host's.
     Host,
-    /// Another runtime's, at this path, with its device and inode when adopted.
+    /// Another program's.
     Adopted {
-        /// Path of the namespace file.
+        /// Where we keep it by a bind mount of our own: whatever becomes of the process or the file
+        /// it was found by, nothing is ever done to another namespace.
         path: PathBuf,
-        /// Device and inode, so that a reused path or PID is noticed.
+        /// Where it was found: a file, or `/proc/PID/ns/net`.
+        source: PathBuf,
+        /// Device and inode.
         identity: (u64, u64),
     },
 }

@@ -241,13 +241,13 @@ fn exhausted(pool: &Pool, full: Full) -> Error {
         Some(range) => format!("range {range} of subnet {}", pool.subnet),
         None => format!("subnet {}", pool.subnet),
     };
-    let error = Error::exhausted(format!("no free address is left in {whole}"));
+    let what = format!("no free address is left in {whole}");
     match full.rests {
-        Some(rests) => error.fix(format!(
+        Some(rests) => Error::unavailable(what).fix(format!(
             "one that was released just now can be given again in {:.1} s",
             // Rounded up, so that waiting as long as it says is enough.
             (rests.as_secs_f64() * 10.0).ceil().max(1.0) / 10.0
         )),
-        None => error.fix("remove unused endpoints, or make a network with a larger subnet"),
+        None => Error::exhausted(what).fix("remove unused endpoints, or make a network with a larger subnet"),
     }
 }

@@ -41,7 +41,12 @@ pub trait Kernel: Send + Sync {
     /// Makes a network namespace and keeps it alive by a bind mount at `path`.
     fn create_netns(&self, path: &Path) -> Result<()>;
 
-    /// Unmounts and removes the file of [`create_netns`](Self::create_netns). Absence is not an error.
+    /// Keeps the namespace at `place` alive by a bind mount at `path` as well, whatever becomes of the process
+    /// or file that `place` names.
+    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()>;
+
+    /// Unmounts and removes the file of [`create_netns`](Self::create_netns) or
+    /// [`keep_netns`](Self::keep_netns). Absence is not an error.
     fn remove_netns(&self, path: &Path) -> Result<()>;
 
     /// Identity of the namespace at `place` (device and inode of its nsfs file); an error of class

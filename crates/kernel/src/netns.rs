@@ -8,7 +8,10 @@ use nix::{
 use std::{
     fs::{self, File},
     io,
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsFd, AsRawFd as _},
+        unix::fs::MetadataExt,
+    },
     path::Path,
 };
 
@@ -64,30 +67,23 @@ impl Netns {
 
     /// Makes a namespace and keeps it by a bind mount at `path`.
     pub fn create(path: &Path) -> Result<()> {
-        let failed = |what: &str, error: io::Error| {
-            let what = format!("cannot {what} {}: {error}", path.display());
-            match error.kind() {
-                io::ErrorKind::AlreadyExists => Error::exists(what),
-                io::ErrorKind::PermissionDenied => Error::permission(what).fix("run it as root"),
-                io::ErrorKind::StorageFull => Error::exhausted(what),
-                _ => Error::internal(what),
-            }
-        };
-        File::create_new(path).map_err(|error| failed("make the namespace file", error))?;
-        let made = (|| {
+        mount_at(path, || {
             let home = Self::current()?;
             unshare(CloneFlags::CLONE_NEWNET).map_err(entering)?;
             let _back = Back(home);
-            mount(Some(OWN), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-                .map_err(|errno| failed("mount the namespace at", errno.into()))
-        })();
-        if made.is_err() {
-            let _ = fs::remove_file(path);
-        }
-        made
+            Self::current()
+        })
     }
 
-    /// Takes the file of [`create`](Self::create) away. Absence is not an error.
+    /// Keeps the namespace by a bind mount at `path` as well.
+    pub fn keep(&self, path: &Path) -> Result<()> {
+        mount_at(path, || {
+            let file = self.file.try_clone();
+            file.map(|file| Self { file }).map_err(|error| Error::internal(format!("network namespace: {error}")))
+        })
+    }
+
+    /// Takes the file of [`create`](Self::create) or [`keep`](Self::keep) away. Absence is not an error.
     pub fn remove(path: &Path) -> Result<()> {
         match umount2(path, MntFlags::MNT_DETACH) {
             // Not a mount point: the mount is gone, or the namespace was never made.
@@ -123,6 +119,29 @@ impl Drop for Back {
     }
 }
 
+/// Mounts the namespace that `of` returns at `path`, which must be new.
+fn mount_at(path: &Path, of: impl FnOnce() -> Result<Netns>) -> Result<()> {
+    let failed = |what: &str, error: io::Error| {
+        let what = format!("cannot {what} {}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::exists(what),
+            io::ErrorKind::PermissionDenied => Error::permission(what).fix("run it as root"),
+            io::ErrorKind::StorageFull => Error::exhausted(what),
+            _ => Error::internal(what),
+        }
+    };
+    File::create_new(path).map_err(|error| failed("make the namespace file", error))?;
+    let mounted = of().and_then(|netns| {
+        let source = format!("/proc/thread-self/fd/{}", netns.file.as_raw_fd());
+        mount(Some(source.as_str()), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .map_err(|errno| failed("mount the namespace at", errno.into()))
+    });
+    if mounted.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    mounted
+}
+
 fn entering(errno: nix::Error) -> Error {
     let what = format!("cannot enter a network namespace: {errno}");
     match errno {
@@ -135,6 +154,6 @@ fn entering(errno: nix::Error) -> Error {
 fn is_netns(file: &File) -> bool {
     const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
     // SAFETY: the ioctl takes no argument and only reads what the descriptor refers to.
-    let kind = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(file), NS_GET_NSTYPE) };
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
     kind == libc::CLONE_NEWNET
 }

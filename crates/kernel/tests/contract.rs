@@ -139,6 +139,7 @@ contract!(
     settings_are_put_back,
     a_namespace_that_went_took_everything_along,
     namespaces_have_identities,
+    a_namespace_lives_as_long_as_one_of_its_files,
 );
 
 fn what_is_made_is_seen_as_it_was_wanted(bench: &Bench) {
@@ -280,6 +281,25 @@ fn namespaces_have_identities(bench: &Bench) {
     assert_ne!(identity(&one), identity(&Place::Host));
     assert_eq!(class(bench.kernel.netns_identity(&Place::Netns("/nowhere".into()))), ErrorClass::NotFound);
     assert_eq!(class(bench.kernel.create_netns(&bench.dir.path().join("one"))), ErrorClass::Exists);
+}
+
+fn a_namespace_lives_as_long_as_one_of_its_files(bench: &Bench) {
+    let first = bench.netns("one");
+    let second = bench.dir.path().join("two");
+    let (one, two) = (Place::Netns(first.clone()), Place::Netns(second.clone()));
+    bench.kernel.keep_netns(&one, &second).unwrap();
+    assert_eq!(class(bench.kernel.keep_netns(&one, &second)), ErrorClass::Exists);
+    let third = bench.dir.path().join("three");
+    assert_eq!(class(bench.kernel.keep_netns(&Place::Netns("/nowhere".into()), &third)), ErrorClass::NotFound);
+    assert_eq!(bench.kernel.netns_identity(&one).unwrap(), bench.kernel.netns_identity(&two).unwrap());
+    // What is made by one name is seen by the other, and stays when the first goes.
+    let (_, made) = network(&one);
+    bench.make(&made);
+    bench.kernel.remove_netns(&first).unwrap();
+    let (_, theirs) = network(&two);
+    assert_eq!(difference(bench, &theirs), "");
+    bench.kernel.remove_netns(&second).unwrap();
+    assert_eq!(class(bench.kernel.netns_identity(&two)), ErrorClass::NotFound);
 }
 
 fn shell(command: &str) -> String {

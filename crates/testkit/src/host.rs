@@ -121,8 +121,8 @@ impl Host {
         self.sh(script).success().to_owned()
     }
 
-    /// Runs a line of shell that must fail with `status`, leave the kernel as it was and say why in
-    /// one line, which is given.
+    /// Runs a line of shell that must fail with `status`, leave the kernel and the records as they were and
+    /// say why in one line, which is given.
     ///
     /// # Panics
     /// Where it does otherwise.
@@ -130,13 +130,15 @@ impl Host {
     pub fn refused(&self, status: i32, script: impl AsRef<str>) -> String {
         // The daemon makes what is built in when it starts, which is not what is tested here.
         self.ok("linkspan info >/dev/null");
-        let before = Snapshot::of(self);
+        let records = || self.ok("linkspan network ls -q --no-trunc | sort; linkspan ps -aq --no-trunc");
+        let before = (Snapshot::of(self), records());
         let ran = self.sh(script);
         let message = ran.failure(status).to_owned();
         assert_eq!(message.lines().count(), 1, "one line: {ran}");
         assert!(message.starts_with("linkspan: "), "{ran}");
         assert_eq!(ran.stdout, "", "nothing on standard output: {ran}");
-        before.assert_same(&Snapshot::of(self));
+        before.0.assert_same(&Snapshot::of(self));
+        assert_eq!(before.1, records(), "the records are not as before: {ran}");
         message
     }
 

@@ -1,8 +1,18 @@
 use super::{Controller, lock};
 use crate::{EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
 use linkspan_kernel::Flow;
-use linkspan_model::{EndpointId, EndpointSpec, Error, EventAction, EventSubject, PortRange, Result, SandboxId};
-use std::net::IpAddr;
+use linkspan_model::{
+    EndpointId, EndpointSpec, Error, ErrorClass, EventAction, EventSubject, PortRange, Result, SandboxId,
+};
+use std::{
+    net::IpAddr,
+    sync::RwLockWriteGuard,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a request waits for what others are about to release. Longer than addresses rest.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Controller {
     /// Joins a sandbox to a network by a new endpoint.
@@ -20,8 +30,7 @@ impl Controller {
 
     /// Makes an endpoint that has joined no sandbox yet. Its addresses are held from now on.
     pub fn create_endpoint(&self, spec: EndpointSpec) -> Result<EndpointView> {
-        let mut state = self.write();
-        let mut record = self.new_endpoint(&state, &spec)?;
+        let (mut state, mut record) = self.once_released(|state| self.new_endpoint(state, &spec))?;
         record.phase = Phase::Ready;
         let id = record.id;
         if let Err(error) = self.commit(&[RecordChange::PutEndpoint(record.clone())]) {
@@ -128,11 +137,10 @@ impl Controller {
     pub(super) fn change_sandbox(
         &self,
         id: SandboxId,
-        edit: impl FnOnce(&State) -> Result<Vec<EndpointRecord>>,
+        mut edit: impl FnMut(&State) -> Result<Vec<EndpointRecord>>,
     ) -> Result<Vec<EndpointId>> {
         let (records, previous, before, served) = {
-            let mut state = self.write();
-            let records = edit(&state)?;
+            let (mut state, records) = self.once_released(&mut edit)?;
             // An endpoint that joins existed before; one that is made did not.
             let previous: Vec<Option<EndpointRecord>> =
                 records.iter().map(|record| state.endpoints.get(&record.id).cloned()).collect();
@@ -169,6 +177,30 @@ impl Controller {
             self.endpoint_joined(*endpoint);
         }
         Ok(ids)
+    }
+
+    /// What `choose` takes from the records, which stay locked. What endpoints that are leaving still hold,
+    /// and what rests after its release, is waited for.
+    fn once_released<T>(
+        &self,
+        mut choose: impl FnMut(&State) -> Result<T>,
+    ) -> Result<(RwLockWriteGuard<'_, State>, T)> {
+        let end = Instant::now() + RELEASE_PATIENCE;
+        loop {
+            let state = self.write();
+            let error = match choose(&state) {
+                Ok(chosen) => return Ok((state, chosen)),
+                Err(error) if Instant::now() > end => return Err(error),
+                Err(error) => error,
+            };
+            let leaving = state.endpoints.values().any(|endpoint| endpoint.phase == Phase::Removing);
+            drop(state);
+            match error.class() {
+                ErrorClass::InUse | ErrorClass::Exhausted if leaving => self.reaper.wait_idle(),
+                ErrorClass::Unavailable => thread::sleep(Duration::from_millis(20)),
+                _ => return Err(error),
+            }
+        }
     }
 
     /// Puts the records of endpoints back to what they were.

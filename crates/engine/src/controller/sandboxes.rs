@@ -4,9 +4,10 @@ use crate::{
 };
 use linkspan_kernel::{Owner, Place, Value, Values, netns_of_pid};
 use linkspan_model::{
-    Error, EventAction, EventSubject, Name, NamespaceSpec, PortBinding, Result, SandboxId, SandboxSpec,
+    Error, ErrorClass, EventAction, EventSubject, Name, NamespaceSpec, PortBinding, Result, SandboxId, SandboxSpec,
     is_valid_dns_name,
 };
+use std::path::{Path, PathBuf};
 
 impl Controller {
     /// Makes a sandbox, joins it to its networks and publishes its ports; whole or not at all.
@@ -16,10 +17,7 @@ impl Controller {
         let operation = self.sandbox_operation(id);
         let _operation = lock(&operation);
         let namespace = self.open_namespace(id, &spec)?;
-        let own = match &namespace {
-            Namespace::Own(path) => Some(path.clone()),
-            Namespace::Adopted { .. } | Namespace::Host => None,
-        };
+        let kept = namespace.path().map(Path::to_owned);
         let made =
             self.raise_loopback(&namespace).and_then(|()| self.record_sandbox(id, namespace, &spec)).and_then(|()| {
                 let joined = self.publish_ports(id, &spec).and_then(|()| {
@@ -37,7 +35,7 @@ impl Controller {
                 joined.map(drop).inspect_err(|_| self.forget_sandbox(id))
             });
         if let Err(error) = made {
-            if let Some(path) = own
+            if let Some(path) = kept
                 && let Err(undo) = self.kernel.remove_netns(&path)
             {
                 tracing::error!(%undo, "could not remove the namespace of a sandbox that failed");
@@ -59,23 +57,14 @@ impl Controller {
             }
             on_host
         };
-        let adopt = |path: std::path::PathBuf| {
-            let place = Place::Netns(path.clone());
-            let identity = self.kernel.netns_identity(&place)?;
-            if self.kernel.netns_identity(&Place::Host)? == identity {
-                return Err(Error::invalid(format!("{} is the namespace of the host itself", path.display()))
-                    .fix("use network host for that"));
-            }
-            let state = self.read();
-            let holder = state.sandboxes.values().find(
-                |other| matches!(&other.namespace, Namespace::Adopted { identity: theirs, .. } if *theirs == identity),
-            );
-            match holder {
-                Some(holder) => Err(Error::exists(format!("namespace {} is a sandbox already", path.display()))
-                    .held_by(format!("sandbox {}", holder.name))
-                    .fix(format!("use `linkspan network connect NETWORK {}`", holder.name))),
-                None => Ok(Namespace::Adopted { path, identity }),
-            }
+        let path = self.config.runtime_dir.join("netns").join(id.short());
+        let adopt = |source: PathBuf| {
+            self.kernel.keep_netns(&Place::Netns(source.clone()), &path)?;
+            self.check_adoption(&path, source).inspect_err(|_| {
+                if let Err(undo) = self.kernel.remove_netns(&path) {
+                    tracing::error!(%undo, "could not let go of a namespace");
+                }
+            })
         };
         match &spec.namespace {
             NamespaceSpec::Host => Ok(Namespace::Host),
@@ -83,13 +72,38 @@ impl Controller {
             _ if on_host => Err(Error::invalid("network host does not go with a namespace of its own")
                 .fix("leave out the namespace, or the network")),
             NamespaceSpec::Own => {
-                let path = self.config.runtime_dir.join("netns").join(id.short());
                 self.kernel.create_netns(&path)?;
                 Ok(Namespace::Own(path))
             }
-            NamespaceSpec::Path(path) => adopt(path.clone()),
-            NamespaceSpec::Pid(pid) => adopt(netns_of_pid(*pid))
-                .map_err(|error| error.context(format!("process {pid}")).fix("give the PID of a running process")),
+            NamespaceSpec::Path(source) => adopt(source.clone()),
+            NamespaceSpec::Pid(pid) => adopt(netns_of_pid(*pid)).map_err(|error| match error.class() {
+                ErrorClass::NotFound => {
+                    Error::not_found(format!("there is no process {pid}")).fix("give the PID of a running process")
+                }
+                _ => error.context(format!("process {pid}")),
+            }),
+        }
+    }
+
+    /// Whether the namespace kept at `path` may be a sandbox: not the host's, and no sandbox yet.
+    fn check_adoption(&self, path: &Path, source: PathBuf) -> Result<Namespace> {
+        let identity = self.kernel.netns_identity(&Place::Netns(path.to_owned()))?;
+        if self.kernel.netns_identity(&Place::Host)? == identity {
+            return Err(Error::invalid(format!("{} is the namespace of the host itself", source.display()))
+                .fix("use --network host for that"));
+        }
+        let state = self.read();
+        let holder = state.sandboxes.values().find(|other| {
+            // Ours may be given back to us as a path.
+            matches!(&other.namespace, Namespace::Adopted { identity: theirs, .. } if *theirs == identity)
+                || matches!(&other.namespace, Namespace::Own(_)
+                        if self.kernel.netns_identity(&other.namespace.place()).is_ok_and(|own| own == identity))
+        });
+        match holder {
+            Some(holder) => Err(Error::exists(format!("namespace {} is a sandbox already", source.display()))
+                .held_by(format!("sandbox {}", holder.name))
+                .fix(format!("use `linkspan network connect NETWORK {}`", holder.name))),
+            None => Ok(Namespace::Adopted { path: path.to_owned(), source, identity }),
         }
     }
 
@@ -271,7 +285,7 @@ impl Controller {
         if let Err(error) = self.apply(&before, &after) {
             tracing::warn!(%error, sandbox = %id, "a sandbox did not go cleanly");
         }
-        if let Namespace::Own(path) = &record.namespace
+        if let Some(path) = record.namespace.path()
             && let Err(error) = self.kernel.remove_netns(path)
         {
             tracing::warn!(%error, sandbox = %id, "its namespace could not be removed");

@@ -128,7 +128,7 @@ impl Controller {
             for endpoint in state.endpoints_of(sandbox.id).map(|endpoint| endpoint.id).collect::<Vec<_>>() {
                 changes.extend(state.set_endpoint_phase(endpoint, Phase::Removing).map(RecordChange::PutEndpoint));
             }
-            if let Namespace::Own(path) = &sandbox.namespace {
+            if let Some(path) = sandbox.namespace.path() {
                 self.kernel.remove_netns(path)?;
             }
             files::remove(&self.config, &sandbox);
@@ -166,9 +166,8 @@ impl Controller {
     fn remove_stray_namespaces(&self) {
         let directory = self.config.runtime_dir.join("netns");
         let state = self.read();
-        let known = |path: &std::path::Path| {
-            state.sandboxes.values().any(|sandbox| matches!(&sandbox.namespace, Namespace::Own(own) if own == path))
-        };
+        let known =
+            |path: &std::path::Path| state.sandboxes.values().any(|sandbox| sandbox.namespace.path() == Some(path));
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
             if !known(&entry.path())
                 && let Err(error) = self.kernel.remove_netns(&entry.path())

@@ -80,6 +80,10 @@ impl Kernel for FaultyKernel {
         self.fail.step("create_netns")?;
         self.inner.create_netns(path)
     }
+    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()> {
+        self.fail.step("keep_netns")?;
+        self.inner.keep_netns(place, path)
+    }
     fn remove_netns(&self, path: &Path) -> Result<()> {
         self.inner.remove_netns(path)
     }

@@ -3,7 +3,7 @@
 mod nft;
 mod objects;
 
-use crate::{Change, Flow, HostNetworks, Kernel, Place, Plan, Retirement, Value, Values};
+use crate::{Change, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values};
 use linkspan_model::{Error, MacAddr, PortRange, Protocol, Result};
 use objects::Objects;
 use std::{
@@ -24,6 +24,8 @@ pub struct FakeKernel {
 struct State {
     objects: Objects,
     nft: nft::FakeNft,
+    /// Files of namespaces and the namespaces they lead to; several may lead to one.
+    names: BTreeMap<Place, Place>,
     namespaces: BTreeMap<Place, u64>,
     next_inode: u64,
     host: HostNetworks,
@@ -35,7 +37,12 @@ impl FakeKernel {
     /// A host with nothing but a loopback interface.
     pub fn new() -> Self {
         let kernel = Self::default();
-        kernel.state().add_namespace(Place::Host);
+        let mut state = kernel.state();
+        state.next_inode += 1;
+        let inode = state.next_inode;
+        state.namespaces.insert(Place::Host, inode);
+        state.objects.add_place(Place::Host);
+        drop(state);
         kernel
     }
 
@@ -57,7 +64,8 @@ impl FakeKernel {
     /// Everything there is, a line an object, in a stable order.
     pub fn dump(&self) -> String {
         let state = self.state();
-        state.objects.dump() + &state.nft.dump()
+        let dump = state.objects.dump() + &state.nft.dump();
+        state.names.iter().fold(dump, |dump, (name, place)| dump.replace(&format!("[{place}]"), &format!("[{name}]")))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -66,15 +74,29 @@ impl FakeKernel {
 }
 
 impl State {
-    fn add_namespace(&mut self, place: Place) {
+    fn add_namespace(&mut self, name: Place) {
         self.next_inode += 1;
+        let place = Place::Netns(format!("net:[{}]", self.next_inode).into());
         self.namespaces.insert(place.clone(), self.next_inode);
-        self.objects.add_place(place);
+        self.objects.add_place(place.clone());
+        self.names.insert(name, place);
     }
 
-    fn check_place(&self, place: &Place) -> Result<u64> {
-        let found = self.namespaces.get(place).copied();
-        found.ok_or_else(|| Error::not_found(format!("no network namespace at {place}")))
+    /// Where a name leads; to itself where nothing has it.
+    fn resolve(&self, name: &Place) -> Place {
+        self.names.get(name).unwrap_or(name).clone()
+    }
+
+    fn check_place(&self, name: &Place) -> Result<u64> {
+        let found = self.namespaces.get(&self.resolve(name)).copied();
+        found.ok_or_else(|| Error::not_found(format!("no network namespace at {name}")))
+    }
+
+    fn check_free(&self, name: &Place) -> Result<()> {
+        if self.names.contains_key(name) {
+            return Err(Error::exists(format!("a namespace is at {name} already")));
+        }
+        Ok(())
     }
 
     fn apply(&mut self, plan: &Plan) -> Result<()> {
@@ -100,27 +122,59 @@ impl State {
     }
 }
 
+/// The value with the places it speaks of replaced.
+fn moved(mut value: Value, mut to: impl FnMut(&Place) -> Place) -> Value {
+    if let Value::Link(Link { kind: LinkKind::Veth { peer_place, .. }, .. }) = &mut value {
+        *peer_place = to(peer_place);
+    }
+    value
+}
+
 impl Kernel for FakeKernel {
     fn apply(&self, plan: &Plan) -> Result<()> {
         let mut state = self.state();
         let mut changed = state.clone();
-        changed.apply(plan)?;
+        let to = |name: &Place| state.resolve(name);
+        let resolved = |change: &Change| match change.clone() {
+            Change::Create(name, value) => Change::Create(to(&name), moved(value, to)),
+            Change::Update { place: name, from, to: new } => {
+                Change::Update { place: to(&name), from: moved(from, to), to: moved(new, to) }
+            }
+            Change::Delete(name, value) => Change::Delete(to(&name), moved(value, to)),
+        };
+        changed.apply(&plan.changes().iter().map(resolved).collect())?;
         *state = changed;
         Ok(())
     }
 
     fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values> {
         let state = self.state();
-        let mut values = state.objects.observe(wanted, prefix);
+        let (mut resolved, mut names) = (Values::new(), BTreeMap::new());
+        for (name, _, entry) in wanted.iter() {
+            let place = state.resolve(name);
+            let value = moved(entry.value.clone(), |name| {
+                let place = state.resolve(name);
+                names.insert(place.clone(), name.clone());
+                place
+            });
+            resolved.insert(place.clone(), &entry.owner, value);
+            names.insert(place, name.clone());
+        }
+        let mut seen = state.objects.observe(&resolved, prefix);
         let mut places: BTreeMap<&Place, Vec<&Value>> = BTreeMap::new();
-        for (place, _, entry) in wanted.iter() {
+        for (place, _, entry) in resolved.iter() {
             places.entry(place).or_default().push(&entry.value);
         }
         for (place, wanted_here) in places {
             for value in state.nft.observe(place, &wanted_here) {
-                let owner = wanted.get(place, &value.key()).map_or_else(objects::orphan, |entry| entry.owner.clone());
-                values.insert(place.clone(), &owner, value);
+                let owner = resolved.get(place, &value.key()).map_or_else(objects::orphan, |entry| entry.owner.clone());
+                seen.insert(place.clone(), &owner, value);
             }
+        }
+        let mut values = Values::new();
+        for (place, _, entry) in seen.iter() {
+            let name = |place: &Place| names.get(place).unwrap_or(place).clone();
+            values.insert(name(place), &entry.owner, moved(entry.value.clone(), name));
         }
         Ok(values)
     }
@@ -141,25 +195,35 @@ impl Kernel for FakeKernel {
     fn announce(&self, place: &Place, interface: &str, _mac: MacAddr, addresses: &[IpAddr]) -> Result<()> {
         let mut state = self.state();
         state.check_place(place)?;
-        state.objects.link(place, interface)?;
+        state.objects.link(&state.resolve(place), interface)?;
         state.announced.extend(addresses.iter().map(|address| (interface.to_owned(), *address)));
         Ok(())
     }
 
     fn create_netns(&self, path: &Path) -> Result<()> {
-        let place = Place::Netns(path.to_owned());
+        let name = Place::Netns(path.to_owned());
         let mut state = self.state();
-        if state.namespaces.contains_key(&place) {
-            return Err(Error::exists(format!("a namespace is at {} already", path.display())));
-        }
-        state.add_namespace(place);
+        state.check_free(&name)?;
+        state.add_namespace(name);
+        Ok(())
+    }
+
+    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()> {
+        let name = Place::Netns(path.to_owned());
+        let mut state = self.state();
+        state.check_place(place)?;
+        state.check_free(&name)?;
+        let place = state.resolve(place);
+        state.names.insert(name, place);
         Ok(())
     }
 
     fn remove_netns(&self, path: &Path) -> Result<()> {
-        let place = Place::Netns(path.to_owned());
         let mut state = self.state();
-        if state.namespaces.remove(&place).is_some() {
+        if let Some(place) = state.names.remove(&Place::Netns(path.to_owned()))
+            && !state.names.values().any(|other| *other == place)
+        {
+            state.namespaces.remove(&place);
             state.objects.remove_place(&place);
             state.nft.remove_place(&place);
         }
@@ -181,6 +245,6 @@ impl Kernel for FakeKernel {
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         let state = self.state();
         state.check_place(place)?;
-        Ok(state.objects.sysctl(place, path))
+        Ok(state.objects.sysctl(&state.resolve(place), path))
     }
 }

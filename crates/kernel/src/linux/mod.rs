@@ -64,6 +64,13 @@ impl Kernel for Linux {
         Netns::create(path)
     }
 
+    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()> {
+        match place {
+            Place::Host => self.host.keep(path),
+            Place::Netns(source) => Netns::open(source)?.keep(path),
+        }
+    }
+
     fn remove_netns(&self, path: &Path) -> Result<()> {
         Netns::remove(path)
     }

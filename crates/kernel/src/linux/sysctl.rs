@@ -11,6 +11,8 @@ fn file(path: &str) -> PathBuf {
 fn failed(path: &str, error: &io::Error) -> Error {
     let what = format!("sysctl {path}: {error}");
     match error.kind() {
+        io::ErrorKind::NotFound if lacks_ipv6(path) => Error::unsupported("the kernel has no IPv6")
+            .fix("load its module ipv6, boot without ipv6.disable=1, or do without IPv6"),
         io::ErrorKind::NotFound => Error::not_found(what),
         io::ErrorKind::PermissionDenied => Error::permission(what).fix("run it as root"),
         io::ErrorKind::ReadOnlyFilesystem => Error::permission(what).fix("mount /proc/sys writable"),
@@ -27,13 +29,20 @@ pub(crate) fn write(path: &str, value: &str) -> Result<()> {
     fs::write(file(path), value).map_err(|error| failed(path, &error))
 }
 
-/// Sets a setting. A setting of IPv6 that says "off" needs no IPv6 in the kernel.
+/// Whether a setting of IPv6 is missing because all of IPv6 is.
+fn lacks_ipv6(path: &str) -> bool {
+    path.starts_with("net/ipv6/") && !file("net/ipv6").exists()
+}
+
+/// Sets a setting. One that switches something of IPv6 off needs no IPv6 in the kernel.
 pub(crate) fn set(sysctl: &Sysctl) -> Result<()> {
-    let without_ipv6 = || sysctl.path.starts_with("net/ipv6/") && !file("net/ipv6").exists();
+    let says_off = match sysctl.path.rsplit('/').next() {
+        Some("disable_ipv6") => sysctl.value == "1",
+        Some("accept_ra") => sysctl.value == "0",
+        _ => false,
+    };
     match write(&sysctl.path, &sysctl.value) {
-        Err(_) if without_ipv6() && matches!(sysctl.path.rsplit('/').next(), Some("disable_ipv6" | "accept_ra")) => {
-            Ok(())
-        }
+        Err(_) if says_off && lacks_ipv6(&sysctl.path) => Ok(()),
         result => result,
     }
 }

@@ -52,6 +52,7 @@ struct Actor<'a> {
 
 pub(super) fn run(args: &Args, place: &Place) -> Outcome {
     let filters = Filters::parse(&args.filter, &FILTERS)?;
+    filters.only("type", &["network", "sandbox"])?;
     if let Some(template) = args.format.as_deref().filter(|format| *format != "json") {
         // Said now rather than at the first event.
         output::Template::parse(template)?;

@@ -69,6 +69,7 @@ pub(super) fn run(args: &Args, place: &Place) -> Outcome {
 /// Lists the sandboxes in a state that is wanted.
 pub(super) fn list(args: &ListingArgs, place: &Place, columns: &[&str], wanted: impl Fn(State) -> bool) -> Outcome {
     let filters = Filters::parse(&args.filter, &FILTERS)?;
+    filters.only("status", &State::WORDS)?;
     let labels: Vec<linkspan_api::LabelFilter> =
         filters.values("label").iter().map(|label| label.parse()).collect::<Result<_>>()?;
     let format = Format::parse(args.format.as_deref())?;

@@ -35,6 +35,15 @@ impl Filters {
         values.is_empty() || values.iter().any(|value| test(value))
     }
 
+    /// Refuses values of `key` other than `words`.
+    pub(crate) fn only(&self, key: &str, words: &[&str]) -> Result<()> {
+        match self.values(key).iter().find(|value| !words.contains(&value.as_str())) {
+            Some(other) => Err(Error::invalid(format!("invalid filter {key}={other}"))
+                .fix(format!("write one of {}", words.join(", ")))),
+            None => Ok(()),
+        }
+    }
+
     /// The value of a filter that is true or false.
     pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>> {
         match self.values(key).last().map(String::as_str) {
@@ -67,5 +76,6 @@ mod tests {
         }
         let filters = Filters::parse(&["dangling=maybe".to_owned()], &["dangling"]).unwrap();
         assert!(filters.boolean("dangling").is_err());
+        assert!(filters.only("dangling", &["maybe"]).is_ok() && filters.only("dangling", &["yes"]).is_err());
     }
 }

@@ -32,6 +32,9 @@ pub(crate) fn state(sandbox: &SandboxView) -> State {
 }
 
 impl State {
+    /// Every [`word`](Self::word).
+    pub(crate) const WORDS: [&str; 3] = ["created", "running", "exited"];
+
     /// Docker's word for it.
     pub(crate) fn word(self) -> &'static str {
         match self {

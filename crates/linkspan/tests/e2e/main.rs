@@ -1,9 +1,13 @@
 //! The whole of linkspan from outside: the program, real namespaces, real packets. Each test makes
 //! private hosts of its own (see `linkspan-testkit`), so all of them run side by side.
 
+mod adopt;
+mod endpoints;
 mod isolation;
 mod names;
 mod publish;
+mod refusals;
 mod resolver;
+mod run;
 mod support;
 mod tutorials;

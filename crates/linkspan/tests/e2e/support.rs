@@ -5,8 +5,18 @@ use std::time::Duration;
 
 /// Exit statuses of `linkspan`, as `docs/exit-codes.md` documents them.
 pub(crate) mod status {
-    /// Wrong usage of the command line.
+    pub(crate) const INTERNAL: i32 = 1;
     pub(crate) const USAGE: i32 = 2;
+    pub(crate) const INVALID: i32 = 3;
+    pub(crate) const NOT_FOUND: i32 = 4;
+    pub(crate) const AMBIGUOUS: i32 = 5;
+    pub(crate) const EXISTS: i32 = 6;
+    pub(crate) const IN_USE: i32 = 7;
+    pub(crate) const EXHAUSTED: i32 = 8;
+    pub(crate) const FORBIDDEN: i32 = 9;
+    pub(crate) const PERMISSION: i32 = 10;
+    pub(crate) const UNSUPPORTED: i32 = 11;
+    pub(crate) const INCOMPATIBLE: i32 = 13;
     /// `linkspan run` and `exec`: the failure is linkspan's, not the program's.
     pub(crate) const OWN: i32 = 125;
 }
