@@ -24,6 +24,9 @@ pub struct Surroundings {
     pub netns: Option<PathBuf>,
     /// Files mounted over others, source first, in a mount namespace of the program's own.
     pub bind_mounts: Vec<(PathBuf, PathBuf)>,
+    /// Whether `/sys` shows the devices of the network namespace. What is mounted below stays. A kernel that
+    /// refuses (in an unprivileged container) leaves `/sys` as it is.
+    pub sysfs: bool,
     /// Host name, in a UTS namespace of the program's own.
     pub hostname: Option<String>,
 }
@@ -45,6 +48,7 @@ pub fn surround(command: &mut Command, surroundings: Surroundings) -> Result<()>
             .map_err(|error| Error::not_found(format!("{}: {error}", target.display())))?;
         mounts.push((c_string(source)?, c_string(&target)?));
     }
+    let mut sysfs = if surroundings.sysfs { Some(Sysfs::prepare()?) } else { None };
     let hostname = surroundings.hostname.map(|name| name.into_bytes());
     let enter = move || -> io::Result<()> {
         unblock_signals();
@@ -52,7 +56,7 @@ pub fn surround(command: &mut Command, surroundings: Surroundings) -> Result<()>
             // SAFETY: the descriptor is open; see below for what is allowed here.
             check(unsafe { libc::setns(netns.as_fd().as_raw_fd(), libc::CLONE_NEWNET) })?;
         }
-        if !mounts.is_empty() {
+        if !mounts.is_empty() || sysfs.is_some() {
             // SAFETY: unshare takes an integer.
             check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
             // Mounts of the host still arrive inside; ours do not leave.
@@ -66,6 +70,9 @@ pub fn surround(command: &mut Command, surroundings: Surroundings) -> Result<()>
                     std::ptr::null(),
                 )
             })?;
+            if let Some(sysfs) = &mut sysfs {
+                sysfs.mount();
+            }
             for (source, target) in &mounts {
                 // SAFETY: both strings live as long as the closure.
                 check(unsafe {
@@ -85,6 +92,72 @@ pub fn surround(command: &mut Command, surroundings: Surroundings) -> Result<()>
     // prepared before; it neither allocates nor locks. An io::Error of an errno does not allocate.
     unsafe { command.pre_exec(enter) };
     Ok(())
+}
+
+/// A new `/sys` over the old one. sysfs shows the devices of the network namespace that mounted it.
+struct Sysfs {
+    /// Mount points right below `/sys`, such as `/sys/fs/cgroup`.
+    below: Vec<CString>,
+    /// Their directories, open; room for them is made before the fork.
+    open: Vec<libc::c_int>,
+}
+
+impl Sysfs {
+    fn prepare() -> Result<Self> {
+        let read = |error: io::Error| Error::internal(format!("/proc/self/mountinfo: {error}"));
+        let table = std::fs::read("/proc/self/mountinfo").map_err(read)?;
+        let mut below: Vec<PathBuf> = table
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+            // Names that are escaped (spaces) are not among those the kernel and systemd mount here.
+            .filter(|point| point.starts_with(b"/sys/") && !point.contains(&b'\\'))
+            .map(|point| PathBuf::from(std::ffi::OsStr::from_bytes(point)))
+            .collect();
+        below.sort();
+        // A recursive bind mount brings along what is mounted further below.
+        below.dedup_by(|inner, outer| inner.starts_with(&*outer));
+        let open = Vec::with_capacity(below.len() + 1);
+        Ok(Self { below: below.iter().map(|point| c_string(point)).collect::<Result<_>>()?, open })
+    }
+
+    /// Runs between fork and exec, in a mount namespace of its own.
+    fn mount(&mut self) {
+        let directory = |path: &std::ffi::CStr| {
+            // SAFETY: the string ends in NUL; open is async-signal-safe.
+            unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) }
+        };
+        // There is room: pushing does not allocate.
+        self.open.push(directory(c"."));
+        for point in &self.below {
+            self.open.push(directory(point));
+        }
+        let (name, null) = (c"sysfs".as_ptr(), std::ptr::null());
+        // SAFETY: the strings are constants, the data null, which the call allows.
+        let mounted = unsafe { libc::mount(name, c"/sys".as_ptr(), name, libc::MS_NOSUID | libc::MS_NODEV, null) };
+        for (index, fd) in self.open.iter().enumerate() {
+            if let Some(point) = index.checked_sub(1).and_then(|index| self.below.get(index))
+                && mounted == 0
+                && *fd >= 0
+            {
+                let here = c".".as_ptr();
+                // SAFETY: the descriptor is a directory's, the strings end in NUL and outlive the calls.
+                unsafe {
+                    if libc::fchdir(*fd) == 0 {
+                        libc::mount(here, point.as_ptr(), null.cast(), libc::MS_BIND | libc::MS_REC, null);
+                    }
+                }
+            }
+        }
+        for (index, fd) in self.open.drain(..).enumerate() {
+            // SAFETY: the descriptor was opened above, if it is one.
+            unsafe {
+                if index == 0 {
+                    libc::fchdir(fd);
+                }
+                libc::close(fd);
+            }
+        }
+    }
 }
 
 /// Starts `command` as the leader of a session of its own, without a terminal.

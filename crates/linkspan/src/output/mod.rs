@@ -45,11 +45,11 @@ pub(crate) fn complain(message: impl std::fmt::Display) {
 /// Asks a question whose answer is no unless it is yes. Off a terminal the answer is no.
 pub(crate) fn confirm(question: &str) -> bool {
     let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return false;
+    if stdin.is_terminal() {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
     }
-    let mut err = io::stderr().lock();
-    let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+    // Scripts answer through a pipe, as with Docker.
     let mut answer = String::new();
     stdin.read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }

@@ -66,6 +66,7 @@ fn surroundings(sandbox: &SandboxView) -> Surroundings {
     Surroundings {
         netns: sandbox.namespace.path().map(Path::to_owned),
         bind_mounts: mounts,
+        sysfs: own_stack,
         hostname: own_stack.then(|| sandbox.hostname.clone()),
     }
 }

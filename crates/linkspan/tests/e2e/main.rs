@@ -2,12 +2,16 @@
 //! private hosts of its own (see `linkspan-testkit`), so all of them run side by side.
 
 mod adopt;
+mod daemon;
 mod endpoints;
 mod isolation;
 mod names;
+mod networks;
+mod output;
 mod publish;
 mod refusals;
 mod resolver;
 mod run;
+mod scale;
 mod support;
 mod tutorials;

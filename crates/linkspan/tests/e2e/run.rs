@@ -41,6 +41,11 @@ fn input_output_environment_and_directory() {
     );
     says(&files, &["127.0.0.1\tlocalhost", "10.0.0.7\tdb"]);
     says(&host.ok("linkspan run --rm --dns-search a.example -- cat /etc/resolv.conf"), &["search a.example"]);
+    // /sys shows the sandbox's devices, and still what is mounted below.
+    assert_eq!(host.ok("linkspan run --rm -- ls /sys/class/net"), "eth0\nlo");
+    assert_eq!(host.ok("linkspan run --rm --network host -- ls /sys/class/net"), host.ok("ls /sys/class/net"));
+    host.ok("mount -t tmpfs tmpfs /sys/fs/cgroup; touch /sys/fs/cgroup/here");
+    assert_eq!(host.ok("linkspan run --rm -w /tmp -- sh -c 'pwd; ls /sys/fs/cgroup'"), "/tmp\nhere");
     // The host's own files stay as they are.
     assert_ne!(host.ok("hostname"), "host.example");
     assert!(!host.ok("cat /etc/hosts").contains("10.0.0.7"));

@@ -1,0 +1,89 @@
+//! Many of everything: afterwards the kernel and the store are as before.
+
+use crate::support::{host, sleeper};
+use linkspan_testkit::{Host, Snapshot, within};
+use std::{collections::BTreeSet, time::Duration};
+
+/// Every row of the store, read by SQLite itself. The daemon is stopped meanwhile.
+fn stored(host: &Host) -> BTreeSet<String> {
+    host.ok("linkspan system stop");
+    let store = rusqlite::Connection::open(host.state_dir().join("linkspan.db")).expect("the store");
+    let names: Vec<String> = {
+        let mut query = store.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").expect("a schema");
+        let names = query.query_map([], |row| row.get(0)).expect("a schema");
+        names.map(|name| name.expect("a name")).collect()
+    };
+    let mut rows = BTreeSet::new();
+    for name in names {
+        let mut query = store.prepare(&format!("SELECT * FROM {name}")).expect("a table");
+        let width = query.column_count();
+        let mut found = query.query([]).expect("a table");
+        while let Some(row) = found.next().expect("a row") {
+            let cells: Vec<String> =
+                (0..width).map(|cell| format!("{:?}", row.get_ref(cell).expect("a cell"))).collect();
+            rows.insert(format!("{name}: {}", cells.join(" | ")));
+        }
+    }
+    rows
+}
+
+#[track_caller]
+fn is_as_before(host: &Host, before: &(Snapshot, BTreeSet<String>)) {
+    within(Duration::from_secs(10), || before.0 == Snapshot::of(host));
+    before.0.assert_same(&Snapshot::of(host));
+    assert_eq!(stored(host), before.1, "the store");
+    host.ok("linkspan info >/dev/null");
+    before.0.assert_same(&Snapshot::of(host));
+}
+
+fn state_of(host: &Host) -> (Snapshot, BTreeSet<String>) {
+    let stored = stored(host);
+    host.ok("linkspan info >/dev/null");
+    (Snapshot::of(host), stored)
+}
+
+#[test]
+fn a_thousand_attachments_leave_nothing() {
+    let host = host();
+    host.ok("linkspan network create --ipv6 app && linkspan network create other");
+    sleeper(&host, "live", "--network other -p 8080:80 -p 9000-9100:9000-9100");
+    let before = state_of(&host);
+    assert!(!before.1.is_empty());
+    // Four sandboxes of network `other` are joined to `app` in turn, and one is made anew each time.
+    host.ok("set -e
+        for n in $(seq 500); do
+            linkspan network connect app live
+            linkspan network disconnect app live
+            linkspan sandbox create --name s --network app -p 8081:81 >/dev/null
+            linkspan sandbox rm s >/dev/null
+        done");
+    is_as_before(&host, &before);
+    assert_eq!(host.ok("linkspan exec live ip -br -4 addr show eth0 | wc -l"), "1");
+}
+
+#[test]
+fn two_hundred_at_once() {
+    let host = host();
+    host.ok("linkspan network create --ipv6 --subnet 10.20.0.0/16 app");
+    let before = state_of(&host);
+    host.ok("seq 200 | xargs -P 200 -I@ linkspan sandbox create --name s@ --network app -p 80 >/dev/null");
+    let inspected = host.json("linkspan network inspect app");
+    let members = inspected[0]["Containers"].as_object().expect("members");
+    let unique = |field: &str| members.values().map(|member| member[field].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!(
+        [members.len(), unique("IPv4Address"), unique("IPv6Address"), unique("MacAddress")],
+        [200; 4],
+        "each has its own"
+    );
+    let ports: BTreeSet<String> = host
+        .ok("for n in $(seq 200); do linkspan port s$n 80; done | grep 0.0.0.0")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(ports.len(), 200);
+    // The witness: that many ports on the bridge, each with its element.
+    assert_eq!(host.ok("bridge -o link | grep -c lsv"), "200");
+    assert!(host.inside("s1").pings("s200") && host.inside("s200").pings("s100"));
+    host.ok("seq 200 | xargs -P 200 -I@ linkspan sandbox rm s@ >/dev/null");
+    is_as_before(&host, &before);
+}
