@@ -86,7 +86,7 @@ impl<'a> Step<'_, '_, 'a> {
         };
         let (changes, requests): (Vec<&Change>, Vec<Request>) = requests.into_iter().unzip();
         let mut failure = None;
-        for (change, outcome) in changes.into_iter().zip(socket.batch(requests)?) {
+        for (change, outcome) in changes.into_iter().zip(socket.batch(requests)) {
             match outcome {
                 Err(refusal) if !tolerate(&refusal) => {
                     failure.get_or_insert_with(|| refuse(change, refusal));
@@ -414,7 +414,7 @@ fn refuse(change: &Change, refusal: Refusal) -> Error {
 /// Deletes the links of a group and waits until they have gone.
 pub(super) fn retire(retirement: &Retirement) -> Result<()> {
     let mut socket = RtSocket::open()?;
-    let outcome = socket.batch(vec![link::delete_group(retirement.group)])?.remove(0);
+    let outcome = socket.batch(vec![link::delete_group(retirement.group)]).remove(0);
     match outcome {
         Ok(()) => {}
         Err(refusal) if is_gone(&refusal) => {}
@@ -427,7 +427,7 @@ pub(super) fn retire(retirement: &Retirement) -> Result<()> {
             left.push(link::delete(name));
         }
     }
-    for outcome in socket.batch(left)? {
+    for outcome in socket.batch(left) {
         match outcome {
             Err(refusal) if !is_gone(&refusal) => return Err(refusal.into_error("deleting links")),
             _ => {}

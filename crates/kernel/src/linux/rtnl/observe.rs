@@ -74,7 +74,7 @@ impl SeenLink {
 }
 
 fn dump(socket: &mut RtSocket, request: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
-    socket.query(request, true)?.map_err(|refusal| refusal.into_error("listing network objects"))
+    socket.dump(&request)?.map_err(|refusal| refusal.into_error("listing network objects"))
 }
 
 /// Every link.
