@@ -1,7 +1,7 @@
 //! Settings below `/proc/sys`, in the network namespace of the calling thread.
 
 use crate::Sysctl;
-use linkspan_model::{Error, Result};
+use linkspan_model::{Error, ErrorClass, Result};
 use std::{fs, io, path::PathBuf};
 
 fn file(path: &str) -> PathBuf {
@@ -38,10 +38,28 @@ pub(crate) fn set(sysctl: &Sysctl) -> Result<()> {
     }
 }
 
-/// Puts a setting back, where something is to be put back and the setting still exists.
-pub(crate) fn restore(sysctl: &Sysctl) -> Result<()> {
-    match &sysctl.restore {
-        Some(value) if file(&sysctl.path).exists() => write(&sysctl.path, value),
-        _ => Ok(()),
+/// Puts a setting back, where something is to be put back; whether the setting exists.
+pub(crate) fn restore(sysctl: &Sysctl) -> Result<bool> {
+    if !file(&sysctl.path).exists() {
+        return Ok(false);
+    }
+    match sysctl.restore.as_ref().map(|value| write(&sysctl.path, value)) {
+        // The link that it belonged to went meanwhile.
+        Some(Err(error)) if error.class() == ErrorClass::NotFound => Ok(false),
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) | None => Ok(true),
+    }
+}
+
+/// The link whose setting `path` is.
+pub(crate) fn link_of(path: &str) -> Option<&str> {
+    let mut parts = path.split('/');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("net"), Some("ipv4" | "ipv6"), Some("conf" | "neigh"), Some(link))
+            if !matches!(link, "all" | "default") =>
+        {
+            Some(link)
+        }
+        _ => None,
     }
 }
