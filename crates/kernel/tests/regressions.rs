@@ -222,6 +222,26 @@ fn rollback_puts_back_what_went_along() {
     assert_eq!(host.difference(&values), "");
 }
 
+/// A plan's order means nothing: names and prefixes that sort badly are made all the same.
+#[test]
+fn what_others_depend_on_is_made_first() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let macvlan = LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private };
+    let values = set(&[
+        (at_host, Value::Link(link("a0", macvlan))),
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        // The default route sorts before the route that its next hop is reached by.
+        (at_host, Value::Route(route("0.0.0.0/0", Some("10.99.0.1"), Some("br0")))),
+        (at_host, Value::Route(route("10.99.0.1/32", None, Some("br0")))),
+    ]);
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+    host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+}
+
 /// An update is a deletion and a creation: what is gone meanwhile is made.
 #[test]
 fn a_route_that_is_gone_is_made_when_it_changes() {

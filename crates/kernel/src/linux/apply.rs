@@ -388,6 +388,8 @@ impl<'a> Step<'_, 'a> {
                 }
             }
         }
+        // A next hop may be reached by another route of the plan.
+        last.sort_by_key(|(change, ..)| matches!(change.value(), Value::Route(route) if route.gateway.is_some()));
         first.append(&mut up);
         first.append(&mut last);
         self.send(first)
