@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use linkspan_kernel::{
-    Address, Bridge, Change, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Owner, Place, Plan, Route, Sysctl, Value,
-    Values,
+    Address, Bridge, BridgePort, Change, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Owner, Place, Plan,
+    PortState, Route, Sysctl, Value, Values,
 };
 use linkspan_model::MacAddr;
 use nix::{mount::MsFlags, sched::CloneFlags};
@@ -112,6 +112,29 @@ fn more_requests_than_answers_fit_are_carried_out() {
     more.insert(Place::Host, &owner(), Value::Route(route("10.11.0.0/16", Some("192.0.2.1"), Some("br0"))));
     host.kernel.apply(&Plan::between(&values, &more)).unwrap_err();
     assert_eq!(shell("ip -4 -o addr show dev br0 | wc -l").trim(), "3000");
+}
+
+#[test]
+fn a_port_taken_off_its_bridge_is_put_back_with_its_settings() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    let port = BridgePort { isolated: true, hairpin: true, state: PortState::Forwarding };
+    let values = set(&[
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, Value::Link(bridge("br1"))),
+        (at_host, Value::Link(Link { master: Some("br0".into()), port: Some(port), ..veth("lsv0", "eth0", &place) })),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+    ]);
+    host.make(&values);
+    for disturbance in ["ip link set lsv0 nomaster", "ip link set lsv0 master br1", "ip link del br0"] {
+        shell(disturbance);
+        host.repair(&values);
+        let seen = shell("ip -d link show lsv0");
+        for part in ["master br0", "isolated on", "hairpin on"] {
+            assert!(seen.contains(part), "{part} in {seen}");
+        }
+    }
 }
 
 /// Deleting what is gone is done; undoing that makes nothing.

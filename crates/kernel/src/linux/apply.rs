@@ -211,7 +211,7 @@ impl<'a> Step<'_, 'a> {
             let prepared = match change {
                 Change::Create(_, Value::Link(new)) => self.create_link(change, new, &mut pending),
                 Change::Update { from: Value::Link(from), to: Value::Link(to), .. } => {
-                    self.update_link(change, from, to, &mut pending.settings)
+                    self.update_link(change, from, to, &mut pending)
                 }
                 _ => Ok(()),
             };
@@ -300,10 +300,11 @@ impl<'a> Step<'_, 'a> {
         })
     }
 
-    fn update_link(&mut self, change: &'a Change, from: &Link, to: &Link, requests: &mut Requests<'a>) -> Result<()> {
+    fn update_link(&mut self, change: &'a Change, from: &Link, to: &Link, pending: &mut Pending<'a>) -> Result<()> {
         if from.kind.name() != to.kind.name() {
-            requests.push((change, Part::Removal, link::delete(&from.name)));
-            self.send(std::mem::take(requests))?;
+            pending.settings.push((change, Part::Removal, link::delete(&from.name)));
+            self.send(std::mem::take(&mut pending.settings))?;
+            let requests = &mut pending.settings;
             requests.push((change, Part::Making, link::create(to, &link::References::default())));
             requests.push((
                 change,
@@ -325,13 +326,23 @@ impl<'a> Step<'_, 'a> {
         if from.master != to.master {
             settings.master = Some(match &to.master {
                 None => 0,
-                Some(master) => index(master)?.ok_or_else(|| no_link(master, "bridge"))?,
+                Some(master) => {
+                    self.flush_if_made_here(pending, master)?;
+                    index(master)?.ok_or_else(|| no_link(master, "bridge"))?
+                }
             });
         }
-        if from.port != to.port || settings.master.is_some() {
+        let requests = &mut pending.settings;
+        // A port's settings are those of the bridge that it is in when the request arrives.
+        let enslaved = settings.master.is_some_and(|index| index != 0);
+        if from.port != to.port && !enslaved {
             settings.port = to.port;
         }
         requests.push((change, Part::Making, link::set(&to.name, settings)));
+        if enslaved && to.port.is_some() {
+            let settings = link::Settings { port: to.port, ..link::Settings::default() };
+            requests.push((change, Part::Making, link::set(&to.name, settings)));
+        }
         if let (LinkKind::Bridge(old), LinkKind::Bridge(new)) = (&from.kind, &to.kind)
             && old != new
         {
