@@ -19,12 +19,43 @@ use std::{
 type ByPlace<'a> = BTreeMap<&'a Place, Vec<&'a Change>>;
 
 pub(super) fn apply(linux: &Linux, plan: &Plan) -> Result<()> {
+    plan.changes().iter().try_for_each(check_kind)?;
     let mut run = Run { plan, ledger: Ledger::default(), rolls_back: false };
     let Err(error) = run.carry_out(linux) else { return Ok(()) };
     let undo = run.ledger.undo();
     // A failure of it has been logged where it happened; the caller is told the first one.
     let _ = Run { plan: &undo, ledger: Ledger::default(), rolls_back: true }.carry_out(linux);
     Err(error)
+}
+
+/// Refuses to put the other end of a veth pair in place of another link: it comes only with its pair,
+/// so that the link would be lost for nothing.
+fn check_kind(change: &Change) -> Result<()> {
+    match change {
+        Change::Update { place, from: Value::Link(from), to: Value::Link(to) }
+            if to.kind == LinkKind::VethPeer && from.kind.is_fixed_against(&to.kind) =>
+        {
+            let (name, kind) = (&to.name, from.kind.name());
+            Err(Error::exists(format!("interface {name} of {place} is no veth device but a {kind}"))
+                .fix("remove that interface, or rename it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The link that a change makes, where there was none or one of another kind.
+fn made_link(change: &Change) -> Option<&Link> {
+    match change {
+        Change::Create(_, Value::Link(link)) => Some(link),
+        Change::Update { to: Value::Link(link), .. } if replaces(change) => Some(link),
+        _ => None,
+    }
+}
+
+/// Whether a change puts a link in place of one of another kind.
+fn replaces(change: &Change) -> bool {
+    matches!(change, Change::Update { from: Value::Link(from), to: Value::Link(to), .. }
+        if from.kind.is_fixed_against(&to.kind))
 }
 
 /// A plan being carried out.
@@ -163,8 +194,15 @@ impl<'a> Step<'_, 'a> {
         let mut links: Requests<'a> = Vec::new();
         let mut other_ends = Vec::new();
         for change in changes {
-            let Change::Delete(place, value) = change else { continue };
+            let (place, value) = match change {
+                Change::Delete(place, value) => (place, value),
+                Change::Update { place, from, .. } if replaces(change) => (place, from),
+                _ => continue,
+            };
             match value {
+                Value::Link(gone) if replaces(change) => {
+                    links.push((change, Part::Removal, link::delete(&gone.name)));
+                }
                 Value::Link(Link { kind: LinkKind::Loopback, .. }) => {}
                 Value::Link(Link { kind: LinkKind::VethPeer, .. }) => other_ends.push(change),
                 Value::Link(gone) => links.push((change, Part::Removal, link::delete(&gone.name))),
@@ -208,9 +246,9 @@ impl<'a> Step<'_, 'a> {
         let mut ordered: Vec<&'a Change> = changes.to_vec();
         ordered.sort_by_key(|change| link_rank(change));
         for change in ordered {
-            let prepared = match change {
-                Change::Create(_, Value::Link(new)) => self.create_link(change, new, &mut pending),
-                Change::Update { from: Value::Link(from), to: Value::Link(to), .. } => {
+            let prepared = match (change, made_link(change)) {
+                (_, Some(new)) => self.create_link(change, new, &mut pending),
+                (Change::Update { from: Value::Link(from), to: Value::Link(to), .. }, None) => {
                     self.update_link(change, from, to, &mut pending)
                 }
                 _ => Ok(()),
@@ -231,6 +269,7 @@ impl<'a> Step<'_, 'a> {
         }
         match &new.kind {
             LinkKind::Loopback | LinkKind::VethPeer => return Ok(()),
+            LinkKind::Other(kind) => return Err(Error::unsupported(format!("links of type {kind} are never made"))),
             LinkKind::Macvlan { parent, .. } => {
                 self.flush_if_made_here(pending, parent)?;
                 references.parent = Some(index(parent)?.ok_or_else(|| no_link(parent, "parent"))?);
@@ -258,7 +297,7 @@ impl<'a> Step<'_, 'a> {
         self.send(std::mem::take(&mut pending.creations))?;
         let mut settings = std::mem::take(&mut pending.settings);
         // When rolling back a refused creation does not end it.
-        settings.retain(|(change, ..)| matches!(change, Change::Update { .. }) || self.run.ledger.has_made(change));
+        settings.retain(|(change, ..)| made_link(change).is_none() || self.run.ledger.has_made(change));
         pending.namespaces.clear();
         self.send(settings)
     }
@@ -267,9 +306,9 @@ impl<'a> Step<'_, 'a> {
     fn port_states(&mut self, changes: &[&'a Change]) -> Result<()> {
         let mut requests: Requests<'a> = Vec::new();
         for change in changes {
-            let (before, after) = match change {
-                Change::Create(_, Value::Link(link)) => (PortState::Forwarding, link),
-                Change::Update { from: Value::Link(from), to: Value::Link(to), .. } => {
+            let (before, after) = match (change, made_link(change)) {
+                (_, Some(link)) => (PortState::Forwarding, link),
+                (Change::Update { from: Value::Link(from), to: Value::Link(to), .. }, None) => {
                     (from.port.unwrap_or_default().state, to)
                 }
                 _ => continue,
@@ -295,24 +334,16 @@ impl<'a> Step<'_, 'a> {
     /// The other end of a veth pair, where the plan makes it as well.
     fn peer(&self, place: &Place, name: &str) -> Option<&Link> {
         self.run.plan.changes().iter().find_map(|change| match change {
-            Change::Create(at, Value::Link(link)) if at == place && link.name == name => Some(link),
+            Change::Create(at, Value::Link(link)) | Change::Update { place: at, to: Value::Link(link), .. }
+                if at == place && link.name == name =>
+            {
+                Some(link)
+            }
             _ => None,
         })
     }
 
     fn update_link(&mut self, change: &'a Change, from: &Link, to: &Link, pending: &mut Pending<'a>) -> Result<()> {
-        if from.kind.name() != to.kind.name() {
-            pending.settings.push((change, Part::Removal, link::delete(&from.name)));
-            self.send(std::mem::take(&mut pending.settings))?;
-            let requests = &mut pending.settings;
-            requests.push((change, Part::Making, link::create(to, &link::References::default())));
-            requests.push((
-                change,
-                Part::Making,
-                link::set(&to.name, link::Settings { up: Some(to.up), ..after_creation(to) }),
-            ));
-            return Ok(());
-        }
         let mut settings = link::Settings {
             up: (from.up != to.up).then_some(to.up),
             mac: to.mac.filter(|_| from.mac != to.mac),
@@ -332,21 +363,20 @@ impl<'a> Step<'_, 'a> {
                 }
             });
         }
-        let requests = &mut pending.settings;
         // A port's settings are those of the bridge that it is in when the request arrives.
         let enslaved = settings.master.is_some_and(|index| index != 0);
         if from.port != to.port && !enslaved {
             settings.port = to.port;
         }
-        requests.push((change, Part::Making, link::set(&to.name, settings)));
+        pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
         if enslaved && to.port.is_some() {
             let settings = link::Settings { port: to.port, ..link::Settings::default() };
-            requests.push((change, Part::Making, link::set(&to.name, settings)));
+            pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
         }
         if let (LinkKind::Bridge(old), LinkKind::Bridge(new)) = (&from.kind, &to.kind)
             && old != new
         {
-            requests.push((change, Part::Making, link::reconfigure(to)));
+            pending.settings.push((change, Part::Making, link::reconfigure(to)));
         }
         Ok(())
     }
@@ -383,12 +413,15 @@ impl<'a> Step<'_, 'a> {
                 }
                 Change::Delete(..) => continue,
             };
-            match (change, value) {
-                (Change::Create(..), Value::Link(new)) if !comes_up_at_once(new) => {
-                    up.push((change, Part::Making, link::set(&new.name, coming_up(new, self.run.plan))));
+            match value {
+                Value::Link(_) => {
+                    if let Some(new) = made_link(change).filter(|new| !comes_up_at_once(new)) {
+                        let settings = coming_up(new, change.place(), self.run.plan);
+                        up.push((change, Part::Making, link::set(&new.name, settings)));
+                    }
                 }
-                (_, Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_)) => {}
-                (_, value) => {
+                Value::Sysctl(_) | Value::Table(_) | Value::Element(_) => {}
+                value => {
                     let Some(request) = content(value, true)? else {
                         let what = format!("cannot make {value}: its link does not exist");
                         self.run.fail(Error::not_found(what))?;
@@ -445,10 +478,9 @@ fn after_creation(link: &Link) -> link::Settings<'_> {
 
 /// What is set on a link once its addresses are there. The other end of a veth pair that exists
 /// already gets its attributes here.
-fn coming_up<'a>(link: &'a Link, plan: &Plan) -> link::Settings<'a> {
-    let made_with_pair = plan.changes().iter().any(|change| {
-        matches!(change, Change::Create(_, Value::Link(Link { kind: LinkKind::Veth { peer, .. }, .. })) if *peer == link.name)
-    });
+fn coming_up<'a>(link: &'a Link, place: &Place, plan: &Plan) -> link::Settings<'a> {
+    let makes_pair = |pair: &Link| matches!(&pair.kind, LinkKind::Veth { peer, peer_place } if *peer == link.name && peer_place == place);
+    let made_with_pair = plan.changes().iter().filter_map(made_link).any(makes_pair);
     let mut settings = link::Settings { up: Some(link.up), ..link::Settings::default() };
     if link.kind == LinkKind::VethPeer && !made_with_pair {
         settings.mac = link.mac;

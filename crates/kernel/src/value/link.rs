@@ -53,6 +53,8 @@ pub enum LinkKind {
     Vxlan(Vxlan),
     /// A device that drops what it is sent.
     Dummy,
+    /// A kind that is never made, only met where another one is wanted.
+    Other(String),
 }
 
 /// Settings of a bridge.
@@ -111,7 +113,7 @@ pub struct Vxlan {
 
 impl LinkKind {
     /// The kind as `ip -d link` names it.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Loopback => "loopback",
             Self::Bridge(_) => "bridge",
@@ -119,6 +121,17 @@ impl LinkKind {
             Self::Macvlan { .. } => "macvlan",
             Self::Vxlan(_) => "vxlan",
             Self::Dummy => "dummy",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether a link of this kind cannot become one of kind `other` but by being made anew.
+    pub(crate) fn is_fixed_against(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bridge(_), Self::Bridge(_)) => false,
+            // The kernel does not tell which end made the other.
+            (Self::Veth { .. } | Self::VethPeer, Self::Veth { .. } | Self::VethPeer) => false,
+            _ => self != other,
         }
     }
 }
