@@ -350,6 +350,25 @@ fn what_others_depend_on_is_made_first() {
     assert_eq!(shell("ip -br link | wc -l").trim(), "1");
 }
 
+/// A host link and its other end are made by one request: the error names the one that is in the way.
+#[test]
+fn the_end_of_a_pair_that_is_in_the_way_is_named() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    shell(&format!("nsenter --net={} ip link add eth0 type bridge", path.display()));
+    let values = set(&[
+        (&Place::Host, Value::Link(veth("lsv0", "eth0", &place))),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+    ]);
+    let error = host.kernel.apply(&Plan::between(&Values::new(), &values)).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Exists, "{error}");
+    let place = place.to_string();
+    assert!(error.what().contains("eth0") && error.what().contains(&place), "{error}");
+    assert!(!error.what().contains("lsv0"), "{error}");
+    let seen = host.kernel.observe(&values, "").unwrap();
+    assert!(seen.get(&Place::Host, &Key::Link("lsv0".into())).is_none());
+}
+
 /// An update is a deletion and a creation: what is gone meanwhile is made.
 #[test]
 fn a_route_that_is_gone_is_made_when_it_changes() {
@@ -365,6 +384,24 @@ fn a_route_that_is_gone_is_made_when_it_changes() {
     let to = Route { source: Some("10.9.0.2".parse().unwrap()), ..from.clone() };
     host.change(Change::Update { place: Place::Host, from: Value::Route(from), to: Value::Route(to) }).unwrap();
     assert!(shell("ip route").contains("10.11.0.0/16 via 10.9.0.7 dev br0 proto static src 10.9.0.2"));
+}
+
+#[test]
+fn an_address_no_interface_may_have_is_invalid() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let multicast = Some(MacAddr([1, 0, 0, 0, 0, 1]));
+    for values in [
+        set(&[(&Place::Host, Value::Link(Link { mac: multicast, ..bridge("br0") }))]),
+        set(&[
+            (&Place::Host, Value::Link(veth("lsv0", "eth0", &place))),
+            (&place, Value::Link(Link { mac: multicast, ..link("eth0", LinkKind::VethPeer) })),
+        ]),
+    ] {
+        let error = host.kernel.apply(&Plan::between(&Values::new(), &values)).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Invalid, "{error}");
+    }
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
 }
 
 /// A listing during which objects go may lack others; the kernel says so, and it is begun anew.
@@ -388,4 +425,17 @@ fn a_listing_that_changes_interrupt_lacks_nothing() {
         lacking += usize::from(seen != 2000);
     }
     assert_eq!(lacking, 0, "listings that lack addresses");
+}
+
+/// EACCES of an IPv6 address is no matter of rights.
+#[test]
+fn an_address_where_ipv6_is_off_says_so() {
+    let host = Host::new();
+    host.make(&set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (&Place::Host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/disable_ipv6", "1"))),
+    ]));
+    let error = host.change(Change::Create(Place::Host, address("br0", "fd12:9::1/64"))).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unsupported, "{error}");
+    assert!(error.to_string().contains("disable_ipv6"), "{error}");
 }

@@ -538,6 +538,26 @@ fn is_gone(refusal: &Refusal) -> bool {
 
 fn refuse(change: &Change, refusal: Refusal) -> Error {
     match (change, refusal.errno) {
+        // One request makes both ends of a pair: where the name in the host is free, the other is taken.
+        (
+            Change::Create(_, Value::Link(Link { name, kind: LinkKind::Veth { peer, peer_place }, .. })),
+            libc::EEXIST,
+        ) if matches!(index(name), Ok(None)) => {
+            Error::exists(format!("interface {peer} of {peer_place} already exists"))
+                .fix("remove that interface, or choose another name")
+        }
+        (Change::Create(_, Value::Link(link)) | Change::Update { to: Value::Link(link), .. }, libc::EADDRNOTAVAIL) => {
+            let mac = link.mac.map_or_else(String::new, |mac| format!(" {mac}"));
+            Error::invalid(format!(
+                "{link}: the kernel takes its MAC address{mac}, or that of its other end, for no interface"
+            ))
+            .fix("give a unicast address that is not all zero")
+        }
+        (Change::Create(_, Value::Address(address)), libc::EACCES) if address.address.addr().is_ipv6() => {
+            let link = &address.link;
+            Error::unsupported(format!("{address}: IPv6 is switched off there"))
+                .fix(format!("set net.ipv6.conf.{link}.disable_ipv6 to 0, or do without IPv6"))
+        }
         (Change::Create(_, value), libc::EEXIST) => {
             Error::exists(format!("{value} already exists")).fix("remove it, or choose another name or address")
         }
