@@ -5,7 +5,7 @@
 
 use linkspan_kernel::{
     Address, Bridge, BridgePort, Change, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Owner, Place, Plan,
-    PortState, Route, Sysctl, Value, Values, Vxlan,
+    PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 use linkspan_model::{ErrorClass, MacAddr};
 use nix::{mount::MsFlags, sched::CloneFlags};
@@ -348,6 +348,26 @@ fn what_others_depend_on_is_made_first() {
     assert_eq!(host.difference(&values), "");
     host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
     assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+}
+
+/// Linux shows IPv6 routes that lead nowhere with the loopback interface.
+#[test]
+fn routes_that_lead_nowhere_are_seen_as_wanted() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let mut values = set(&[(at_host, Value::Link(link("lo", LinkKind::Loopback)))]);
+    for (destination, kind) in [
+        ("10.98.0.0/24", RouteKind::Unreachable),
+        ("10.99.0.0/24", RouteKind::Blackhole),
+        ("fd98::/64", RouteKind::Unreachable),
+        ("fd99::/64", RouteKind::Blackhole),
+    ] {
+        values.insert(Place::Host, &owner(), Value::Route(Route { kind, ..route(destination, None, None) }));
+    }
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+    host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
+    assert_eq!(shell("ip route; ip -6 route").trim(), "");
 }
 
 /// A host link and its other end are made by one request: the error names the one that is in the way.

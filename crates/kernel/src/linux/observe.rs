@@ -296,6 +296,10 @@ pub(super) fn route(message: &RouteMessage, name: impl Fn(u32) -> Option<String>
             _ => {}
         }
     }
+    if kind != RouteKind::Unicast {
+        // Linux shows IPv6 routes that lead nowhere with the loopback interface.
+        route.link = None;
+    }
     Some(route)
 }
 
