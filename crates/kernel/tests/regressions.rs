@@ -114,6 +114,48 @@ fn more_requests_than_answers_fit_are_carried_out() {
     assert_eq!(shell("ip -4 -o addr show dev br0 | wc -l").trim(), "3000");
 }
 
+/// Below 1280 bytes Linux takes IPv6 off a link, with its settings below `/proc/sys/net/ipv6/conf`.
+#[test]
+fn a_network_of_a_small_mtu_needs_no_ipv6() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    let values = set(&[
+        (at_host, Value::Link(Link { mtu: Some(1000), ..bridge("br0") })),
+        (at_host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/disable_ipv6", "1"))),
+        (at_host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/accept_ra", "0"))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        (
+            at_host,
+            Value::Link(Link {
+                mtu: Some(1000),
+                master: Some("br0".into()),
+                port: Some(BridgePort { isolated: true, ..BridgePort::default() }),
+                alias: Some("an endpoint".into()),
+                ..veth("lsv0", "eth0", &place)
+            }),
+        ),
+        (&place, Value::Link(Link { mtu: Some(1000), ..link("eth0", LinkKind::VethPeer) })),
+        (&place, Value::Sysctl(Sysctl::new("net/ipv6/conf/eth0/disable_ipv6", "1"))),
+        (&place, address("eth0", "10.9.0.2/24")),
+    ]);
+    host.make(&values);
+    let port = shell("ip -d link show lsv0");
+    for part in ["mtu 1000", "isolated on", "alias an endpoint", "state UP"] {
+        assert!(port.contains(part), "{part} in {port}");
+    }
+    shell(&format!("nsenter --net={} ping -c 1 -W 2 10.9.0.1", path.display()));
+    assert_eq!(host.difference(&values), "", "nothing is to be repaired at the next start");
+    // What asks for IPv6 where there is none is an error, and so is a setting of no link.
+    for (path, value, class) in [
+        ("net/ipv6/conf/br0/disable_ipv6", "0", ErrorClass::Unsupported),
+        ("net/ipv6/conf/nowhere/disable_ipv6", "1", ErrorClass::NotFound),
+    ] {
+        let error = host.change(Change::Create(Place::Host, Value::Sysctl(Sysctl::new(path, value)))).unwrap_err();
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
 #[test]
 fn a_port_taken_off_its_bridge_is_put_back_with_its_settings() {
     let host = Host::new();

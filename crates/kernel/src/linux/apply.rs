@@ -159,10 +159,6 @@ impl<'a> Step<'_, 'a> {
         if requests.is_empty() {
             return Ok(());
         }
-        let socket = match &mut self.socket {
-            Some(socket) => socket,
-            slot => slot.insert(RtSocket::open()?),
-        };
         let mut parts = Vec::with_capacity(requests.len());
         let mut messages = Vec::with_capacity(requests.len());
         for (change, part, request) in requests {
@@ -170,7 +166,11 @@ impl<'a> Step<'_, 'a> {
             messages.push(request);
         }
         let mut failures = Vec::new();
-        for ((change, part), outcome) in parts.into_iter().zip(socket.batch(messages)) {
+        for ((change, part), outcome) in parts.into_iter().zip(self.socket()?.batch(messages)) {
+            let outcome = match outcome {
+                Err(refusal) => self.second_try(change, refusal),
+                done => done,
+            };
             match outcome {
                 Ok(()) => self.run.ledger.enter(change, part),
                 // Deleting what is gone is done.
@@ -185,6 +185,32 @@ impl<'a> Step<'_, 'a> {
             self.run.fail(refuse(change, refusal))?;
         }
         Ok(())
+    }
+
+    fn socket(&mut self) -> Result<&mut RtSocket> {
+        match &mut self.socket {
+            Some(socket) => Ok(socket),
+            slot => Ok(slot.insert(RtSocket::open()?)),
+        }
+    }
+
+    /// Asks in other words where the kernel refused for a reason that is none; the refusal stands otherwise.
+    fn second_try(&mut self, change: &'a Change, refusal: Refusal) -> std::result::Result<(), Refusal> {
+        let request = match (change, change.value()) {
+            // A link without IPv6 (see `sysctl::set`) has no setting that keeps it from a link-local address.
+            (_, Value::Link(link))
+                if refusal.errno == libc::EAFNOSUPPORT
+                    && made_link(change).is_some()
+                    && self.run.ledger.has_made(change) =>
+            {
+                Some(link::set(&link.name, link::Settings { no_link_local: false, ..after_creation(link) }))
+            }
+            _ => None,
+        };
+        match (request, &mut self.socket) {
+            (Some(request), Some(socket)) => socket.batch(vec![request]).remove(0),
+            _ => Err(refusal),
+        }
     }
 
     /// What goes: contents of links before links, addresses last, because the kernel takes routes along

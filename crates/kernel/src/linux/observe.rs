@@ -120,7 +120,7 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
                 })
             }),
             Value::Sysctl(setting) => {
-                sysctl::read(&setting.path).ok().map(|value| Value::Sysctl(Sysctl { value, ..setting.clone() }))
+                sysctl::seen(setting).map(|value| Value::Sysctl(Sysctl { value, ..setting.clone() }))
             }
             Value::Neighbour(_) | Value::Fdb(_) => {
                 let known = match &mut neighbours {

@@ -27,15 +27,48 @@ pub(crate) fn write(path: &str, value: &str) -> Result<()> {
     fs::write(file(path), value).map_err(|error| failed(path, &error))
 }
 
-/// Sets a setting. A setting of IPv6 that says "off" needs no IPv6 in the kernel.
+/// Sets a setting. One that switches IPv6 off, or a part of it, needs no IPv6.
 pub(crate) fn set(sysctl: &Sysctl) -> Result<()> {
-    let without_ipv6 = || sysctl.path.starts_with("net/ipv6/") && !file("net/ipv6").exists();
     match write(&sysctl.path, &sysctl.value) {
-        Err(_) if without_ipv6() && matches!(sysctl.path.rsplit('/').next(), Some("disable_ipv6" | "accept_ra")) => {
-            Ok(())
+        Err(error) if error.class() == ErrorClass::NotFound && lacks_ipv6(&sysctl.path) => {
+            if switches_off(sysctl) {
+                return Ok(());
+            }
+            Err(Error::unsupported(format!("{sysctl}: there is no IPv6 on that interface"))
+                .fix("use an MTU of 1280 bytes or more, and a kernel with IPv6 switched on; or do without IPv6"))
         }
         result => result,
     }
+}
+
+/// The value of a setting, in the terms of `sysctl`: what switches IPv6 off is so where there is none.
+pub(crate) fn seen(sysctl: &Sysctl) -> Option<String> {
+    match read(&sysctl.path) {
+        Ok(value) => Some(value),
+        Err(_) if switches_off(sysctl) && lacks_ipv6(&sysctl.path) => Some(sysctl.value.clone()),
+        Err(_) => None,
+    }
+}
+
+fn switches_off(sysctl: &Sysctl) -> bool {
+    matches!(
+        (sysctl.path.rsplit('/').next(), sysctl.value.as_str()),
+        (Some("disable_ipv6"), "1") | (Some("accept_ra" | "autoconf" | "forwarding"), "0")
+    )
+}
+
+/// Whether `path` is a setting of IPv6 that does not exist because there is no IPv6: in the whole kernel,
+/// or on a link that is there, whose MTU is below the 1280 bytes that IPv6 needs (RFC 8200 §5).
+fn lacks_ipv6(path: &str) -> bool {
+    if !path.starts_with("net/ipv6/") {
+        return false;
+    }
+    if !file("net/ipv6").exists() {
+        return true;
+    }
+    link_of(path).is_some_and(|link| {
+        !file("net/ipv6/conf").join(link).exists() && matches!(super::apply::index(link), Ok(Some(_)))
+    })
 }
 
 /// Puts a setting back, where something is to be put back; whether the setting exists.
