@@ -361,7 +361,7 @@ fn other_kinds_of_link_neighbours_and_forwarding_entries() {
     assert!(shell("ip neigh show dev br0").contains("10.9.0.7 lladdr 02:00:00:00:00:09 PERMANENT"));
     let entries = shell("bridge fdb show dev vx0");
     assert!(entries.contains("02:00:00:00:00:09 dst 10.9.0.8 self permanent"), "{entries}");
-    assert!(entries.contains("02:00:00:00:00:09 master br0 permanent"), "{entries}");
+    assert!(entries.contains("02:00:00:00:00:09 master br0 static"), "{entries}");
     assert_eq!(difference(&bench, &values), "");
     bench.remove(&values);
     assert_eq!(shell("ip -br link | wc -l").trim(), "1");

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use linkspan_kernel::{
-    Address, Bridge, BridgePort, Change, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Owner, Place, Plan,
-    PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Neighbour, Owner,
+    Place, Plan, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 use linkspan_model::{ErrorClass, MacAddr};
 use nix::{mount::MsFlags, sched::CloneFlags};
@@ -431,6 +431,28 @@ fn the_end_of_a_pair_that_is_in_the_way_is_named() {
     assert!(seen.get(&Place::Host, &Key::Link("lsv0".into())).is_none());
 }
 
+#[test]
+fn a_neighbour_that_was_learnt_is_not_in_the_way() {
+    let host = Host::new();
+    let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+    let values = set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (&Place::Host, address("br0", "10.9.0.1/24")),
+        (&Place::Host, Value::Neighbour(Neighbour { link: "br0".into(), address: "10.9.0.7".parse().unwrap(), mac })),
+    ]);
+    shell(
+        "ip link add br0 type bridge mcast_snooping 0 && ip addr add 10.9.0.1/24 brd + dev br0 && ip link set br0 up && \
+         ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:08 dev br0 nud stale",
+    );
+    host.repair(&values);
+    assert!(shell("ip neigh show dev br0").contains("10.9.0.7 lladdr 02:00:00:00:00:09 PERMANENT"));
+    // One that somebody has set is.
+    let other = Neighbour { link: "br0".into(), address: "10.9.0.7".parse().unwrap(), mac: MacAddr([2; 6]) };
+    let error = host.change(Change::Create(Place::Host, Value::Neighbour(other))).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Exists, "{error}");
+    assert_eq!(host.difference(&values), "");
+}
+
 /// An update is a deletion and a creation: what is gone meanwhile is made.
 #[test]
 fn a_route_that_is_gone_is_made_when_it_changes() {
@@ -446,6 +468,36 @@ fn a_route_that_is_gone_is_made_when_it_changes() {
     let to = Route { source: Some("10.9.0.2".parse().unwrap()), ..from.clone() };
     host.change(Change::Update { place: Place::Host, from: Value::Route(from), to: Value::Route(to) }).unwrap();
     assert!(shell("ip route").contains("10.11.0.0/16 via 10.9.0.7 dev br0 proto static src 10.9.0.2"));
+}
+
+/// A forwarding entry leads frames out of its port; what was only learnt does not count as one.
+#[test]
+fn a_forwarding_entry_leads_to_its_port() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let mut values = set(&[(at_host, Value::Link(bridge("br0")))]);
+    let mut paths = Vec::new();
+    let mac = |n: u8| MacAddr([2, 0, 0, 0, 0, n]);
+    for n in [2u8, 3] {
+        let (path, place) = host.sandbox(&n.to_string());
+        let port = Link { master: Some("br0".into()), ..veth(&format!("lsv{n}"), "eth0", &place) };
+        values.insert(Place::Host, &owner(), Value::Link(port));
+        let inside = Link { mac: Some(mac(n)), ..link("eth0", LinkKind::VethPeer) };
+        values.insert(place.clone(), &owner(), Value::Link(inside));
+        values.insert(place.clone(), &owner(), address("eth0", &format!("10.9.0.{n}/24")));
+        paths.push(path);
+    }
+    host.make(&values);
+    let ping = format!("nsenter --net={} ping -c 1 -W 3 10.9.0.3", paths[0].display());
+    shell(&ping);
+    assert!(shell("bridge fdb show dev lsv3").contains("02:00:00:00:00:03 master br0"), "learnt");
+    let entry = FdbEntry { link: "lsv3".into(), mac: mac(3), remote: None };
+    values.insert(Place::Host, &owner(), Value::Fdb(entry));
+    assert_eq!(host.difference(&values), "+ [host] forwarding of 02:00:00:00:00:03 on lsv3\n");
+    host.repair(&values);
+    let seen = shell("bridge fdb show dev lsv3");
+    assert!(seen.contains("02:00:00:00:00:03 master br0 static"), "{seen}");
+    shell(&ping);
 }
 
 #[test]

@@ -5,11 +5,15 @@ use super::{
     Linux,
     ledger::{Ledger, Part},
     nft,
-    rtnl::{Refusal, Request, RtSocket, address, link, route},
+    rtnl::{self, Refusal, Request, RtSocket, address, link, route},
     sysctl,
 };
 use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Retirement, Value};
 use linkspan_model::{Error, ErrorClass, Result};
+use netlink_packet_route::{
+    AddressFamily,
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+};
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd, AsRawFd},
@@ -205,12 +209,46 @@ impl<'a> Step<'_, 'a> {
             {
                 Some(link::set(&link.name, link::Settings { no_link_local: false, ..after_creation(link) }))
             }
+            (Change::Create(..) | Change::Update { .. }, value @ (Value::Neighbour(_) | Value::Fdb(_)))
+                if refusal.errno == libc::EEXIST =>
+            {
+                self.replacement(value).ok().flatten()
+            }
             _ => None,
         };
         match (request, &mut self.socket) {
             (Some(request), Some(socket)) => socket.batch(vec![request]).remove(0),
             _ => Err(refusal),
         }
+    }
+
+    /// The request that puts an entry in place of one that the kernel learnt; none where somebody set that.
+    fn replacement(&mut self, value: &Value) -> Result<Option<Request>> {
+        let Some(index) = value.link().map(index).transpose()?.flatten() else { return Ok(None) };
+        let (family, lasting, names, request) = match value {
+            Value::Neighbour(wanted) => (
+                address::family(wanted.address),
+                NeighbourState::Permanent,
+                NeighbourAttribute::Destination(wanted.address.into()),
+                address::create_neighbour(wanted, index),
+            ),
+            Value::Fdb(wanted) if wanted.remote.is_none() => (
+                AddressFamily::Bridge,
+                NeighbourState::Noarp,
+                NeighbourAttribute::LinkLayerAddress(wanted.mac.0.to_vec()),
+                address::create_fdb(wanted, index),
+            ),
+            _ => return Ok(None),
+        };
+        let entries = rtnl::observe::neighbours(self.socket()?, family)?;
+        let in_the_way = |entry: &NeighbourMessage| {
+            let state = entry.header.state;
+            entry.attributes.contains(&names)
+                && (entry.header.ifindex == index || family == AddressFamily::Bridge)
+                && !entry.header.flags.contains(NeighbourFlags::Own)
+                && (state == lasting || state == NeighbourState::Permanent)
+        };
+        Ok((!entries.iter().any(in_the_way)).then(|| address::replace(request)))
     }
 
     /// What goes: contents of links before links, addresses last, because the kernel takes routes along

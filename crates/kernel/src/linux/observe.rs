@@ -347,6 +347,11 @@ impl Neighbours {
                 let Some(mac) = mac else { continue };
                 if family == AddressFamily::Bridge {
                     let own = message.header.flags.contains(NeighbourFlags::Own);
+                    // What was learnt ages, and what is local leads to the host itself.
+                    let wanted = if own { NeighbourState::Permanent } else { NeighbourState::Noarp };
+                    if message.header.state != wanted {
+                        continue;
+                    }
                     known.entries.push(FdbEntry { link, mac, remote: address.filter(|_| own) });
                 } else if let Some(address) = address.filter(|_| message.header.state == NeighbourState::Permanent) {
                     known.neighbours.push(Neighbour { link, address, mac });
