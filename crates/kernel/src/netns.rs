@@ -10,7 +10,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd as _},
-        unix::fs::MetadataExt,
+        unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::Path,
 };
@@ -32,7 +32,8 @@ impl Netns {
 
     /// The namespace of a file: a bind mount, or `/proc/PID/ns/net`.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| {
+        // Whatever else is there, such as a FIFO, must not block the caller.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|error| {
             let what = format!("no network namespace at {}: {error}", path.display());
             match error.kind() {
                 io::ErrorKind::NotFound => Error::not_found(what),

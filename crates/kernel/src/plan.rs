@@ -34,6 +34,13 @@ impl Change {
         }
     }
 
+    /// Whether all that is left of a link by this change is to be deleted (see [`Link::group`](crate::Link)).
+    /// It asks nothing of a link that has gone already.
+    pub fn retires_link(&self) -> bool {
+        matches!(self, Self::Update { from: Value::Link(from), to: Value::Link(to), .. }
+            if from.group != to.group && to.group != 0)
+    }
+
     /// The change that undoes this one.
     #[must_use]
     pub fn inverse(self) -> Self {

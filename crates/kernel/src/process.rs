@@ -14,7 +14,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What a program finds around itself.
@@ -203,7 +203,8 @@ impl ProcessHandle {
         let fd = libc::c_int::try_from(fd).map_err(|_| gone())?;
         if fd < 0 {
             return match Errno::last() {
-                Errno::ESRCH | Errno::EINVAL => Err(gone()),
+                // Of a number that is no process but a thread: EINVAL, or ENOENT since Linux 6.15.
+                Errno::ESRCH | Errno::EINVAL | Errno::ENOENT => Err(gone()),
                 errno => Err(Error::internal(format!("cannot look at process {pid}: {errno}"))),
             };
         }
@@ -248,9 +249,19 @@ impl ProcessHandle {
 
     /// Waits for its end, at most `limit`; whether it has ended.
     pub fn wait(&self, limit: Duration) -> bool {
-        let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        let start = Instant::now();
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        matches!(poll(&mut fds, timeout), Ok(1..))
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            // poll(2) takes whole milliseconds; a part of one counts as one.
+            let milliseconds = u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+            let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+            match poll(&mut fds, timeout) {
+                // A signal for this process says nothing about that one.
+                Err(Errno::EINTR) => {}
+                result => return matches!(result, Ok(1..)),
+            }
+        }
     }
 }
 

@@ -138,6 +138,7 @@ contract!(
     orphans_are_seen_by_their_prefix,
     settings_are_put_back,
     a_namespace_that_went_took_everything_along,
+    a_link_that_is_gone_can_be_retired,
     namespaces_have_identities,
     a_namespace_lives_as_long_as_one_of_its_files,
 );
@@ -272,6 +273,23 @@ fn a_namespace_that_went_took_everything_along(bench: &Bench) {
     assert_eq!(difference(bench, &base), "");
 }
 
+fn a_link_that_is_gone_can_be_retired(bench: &Bench) {
+    let mut before = Values::new();
+    before.insert(Place::Host, &owner(), Value::Link(bridge("br0")));
+    let mut retired = bridge("br0");
+    retired.group = 0x6c00_0001;
+    let mut after = Values::new();
+    after.insert(Place::Host, &owner(), Value::Link(retired));
+    // By its group it goes at any moment; what else a plan says is done all the same.
+    let other = bridge("br1");
+    before.insert(Place::Host, &owner(), Value::Link(other.clone()));
+    let mut made = Values::new();
+    made.insert(Place::Host, &owner(), Value::Link(other));
+    bench.make(&made);
+    bench.kernel.apply(&Plan::between(&before, &after)).unwrap();
+    assert!(difference(bench, &made).starts_with("Create"), "br1 is gone");
+}
+
 fn namespaces_have_identities(bench: &Bench) {
     let one = Place::Netns(bench.netns("one"));
     let two = Place::Netns(bench.netns("two"));
@@ -381,7 +399,7 @@ fn other_kinds_of_link_neighbours_and_forwarding_entries() {
     assert!(shell("ip neigh show dev br0").contains("10.9.0.7 lladdr 02:00:00:00:00:09 PERMANENT"));
     let entries = shell("bridge fdb show dev vx0");
     assert!(entries.contains("02:00:00:00:00:09 dst 10.9.0.8 self permanent"), "{entries}");
-    assert!(entries.contains("02:00:00:00:00:09 master br0 permanent"), "{entries}");
+    assert!(entries.contains("02:00:00:00:00:09 master br0 static"), "{entries}");
     assert_eq!(difference(&bench, &values), "");
     bench.remove(&values);
     assert_eq!(shell("ip -br link | wc -l").trim(), "1");

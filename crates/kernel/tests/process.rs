@@ -210,3 +210,51 @@ fn another_process_of_the_same_number_is_refused() {
     assert_eq!(start_time_of(pid).unwrap_err().class(), ErrorClass::NotFound);
     assert_eq!(start_time_of(u32::MAX).unwrap_err().class(), ErrorClass::Invalid);
 }
+
+/// A number may come to mean a thread of another process: `pidfd_open` has an error of its own for that.
+#[test]
+fn a_number_that_is_a_thread_now_is_no_process() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        tell.send(nix::unistd::gettid().as_raw() as u32).unwrap();
+        let _ = released.recv();
+    });
+    let number = told.recv().unwrap();
+    let error = ProcessHandle::open(number, start_time_of(number).unwrap()).unwrap_err();
+    drop(release);
+    thread.join().unwrap();
+    assert_eq!(error.class(), ErrorClass::NotFound, "{error}");
+}
+
+/// A signal that the waiting thread handles is not the end of the process, nor that of the wait.
+#[test]
+fn a_signal_does_not_shorten_the_wait() {
+    extern "C" fn ignore(_: libc::c_int) {}
+    // SAFETY: the handler does nothing.
+    unsafe { nix::sys::signal::signal(nix::sys::signal::SIGUSR1, nix::sys::signal::SigHandler::Handler(ignore)) }
+        .unwrap();
+    let child = sleeper();
+    let process = handle(&child);
+    let waiter = nix::sys::pthread::pthread_self();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(50));
+            nix::sys::pthread::pthread_kill(waiter, nix::sys::signal::SIGUSR1).unwrap();
+            thread::sleep(Duration::from_millis(150));
+            process.signal(libc::SIGKILL).unwrap();
+        });
+        assert!(process.wait(Duration::from_secs(10)));
+    });
+}
+
+/// A FIFO blocks whoever opens it until somebody writes; the daemon must not wait for a user's.
+#[test]
+fn a_file_that_blocks_is_no_namespace() {
+    let dir = bench();
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(Netns::open(&fifo).unwrap_err().class()));
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(2)), Ok(ErrorClass::Invalid));
+}

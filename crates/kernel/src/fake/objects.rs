@@ -83,6 +83,9 @@ impl Objects {
             Change::Create(place, value) => self.create(place, value, plan),
             Change::Update { place, from, to } => {
                 if !self.values.contains_key(&(place.clone(), from.key())) && !matches!(to, Value::Sysctl(_)) {
+                    if change.retires_link() {
+                        return Ok(());
+                    }
                     return Err(Error::not_found(format!("{from} does not exist")));
                 }
                 self.set(place, to)

@@ -2,12 +2,18 @@
 //! back again where one of them is refused.
 
 use super::{
-    Linux, nft,
-    rtnl::{Refusal, Request, RtSocket, address, link, route},
+    Linux,
+    ledger::{Ledger, Part},
+    nft,
+    rtnl::{self, Refusal, Request, RtSocket, address, link, route},
     sysctl,
 };
 use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Retirement, Value};
 use linkspan_model::{Error, ErrorClass, Result};
+use netlink_packet_route::{
+    AddressFamily,
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+};
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd, AsRawFd},
@@ -17,178 +23,358 @@ use std::{
 type ByPlace<'a> = BTreeMap<&'a Place, Vec<&'a Change>>;
 
 pub(super) fn apply(linux: &Linux, plan: &Plan) -> Result<()> {
-    let mut done = Vec::new();
-    let Err(error) = carry_out(linux, plan, &mut done) else { return Ok(()) };
-    let undo: Plan = done.into_iter().rev().map(|change| change.clone().inverse()).collect();
-    if let Err(undo_error) = carry_out(linux, &undo, &mut Vec::new()) {
-        tracing::error!(%undo_error, "a plan that failed could not be undone entirely");
-    }
+    plan.changes().iter().try_for_each(check_kind)?;
+    let mut run = Run { plan, ledger: Ledger::default(), rolls_back: false };
+    let Err(error) = run.carry_out(linux) else { return Ok(()) };
+    let undo = run.ledger.undo();
+    // A failure of it has been logged where it happened; the caller is told the first one.
+    let _ = Run { plan: &undo, ledger: Ledger::default(), rolls_back: true }.carry_out(linux);
     Err(error)
 }
 
-/// Carries out a plan up to the first failure; `done` gets what was carried out.
-fn carry_out<'a>(linux: &Linux, plan: &'a Plan, done: &mut Vec<&'a Change>) -> Result<()> {
-    let mut places = ByPlace::new();
-    for change in plan.changes() {
-        places.entry(change.place()).or_default().push(change);
-    }
-    for (place, changes) in places {
-        let entered = linux.within(place, || in_place(plan, &changes, done));
-        match entered {
-            // With the namespace everything in it has gone.
-            Err(error)
-                if matches!(error.class(), ErrorClass::NotFound)
-                    && *place != Place::Host
-                    && changes.iter().all(|change| matches!(change, Change::Delete(..))) => {}
-            other => other?,
+/// Refuses to put the other end of a veth pair in place of another link: it comes only with its pair,
+/// so that the link would be lost for nothing.
+fn check_kind(change: &Change) -> Result<()> {
+    match change {
+        Change::Update { place, from: Value::Link(from), to: Value::Link(to) }
+            if to.kind == LinkKind::VethPeer && from.kind.is_fixed_against(&to.kind) =>
+        {
+            let (name, kind) = (&to.name, from.kind.name());
+            Err(Error::exists(format!("interface {name} of {place} is no veth device but a {kind}"))
+                .fix("remove that interface, or rename it"))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// The changes of one place, on a thread inside it.
-fn in_place<'a>(plan: &Plan, changes: &[&'a Change], done: &mut Vec<&'a Change>) -> Result<()> {
-    // First what decides which packets pass, so that nothing is reachable before its rules exist.
-    let rules: Vec<&Change> = changes
-        .iter()
-        .copied()
-        .filter(|change| matches!(change.value(), Value::Table(_) | Value::Element(_)))
-        .collect();
-    if !rules.is_empty() {
-        nft::apply(&rules)?;
-        done.extend(rules);
+/// The link that a change makes, where there was none or one of another kind.
+fn made_link(change: &Change) -> Option<&Link> {
+    match change {
+        Change::Create(_, Value::Link(link)) => Some(link),
+        Change::Update { to: Value::Link(link), .. } if replaces(change) => Some(link),
+        _ => None,
     }
-    let mut socket = None;
-    let mut step = Step { plan, socket: &mut socket, done };
-    step.removals(changes)?;
-    step.links(changes)?;
-    step.settings(changes)?;
-    step.contents(changes)
 }
 
-struct Step<'s, 'd, 'a> {
-    plan: &'s Plan,
-    socket: &'s mut Option<RtSocket>,
-    done: &'d mut Vec<&'a Change>,
+/// Whether a change puts a link in place of one of another kind.
+fn replaces(change: &Change) -> bool {
+    matches!(change, Change::Update { from: Value::Link(from), to: Value::Link(to), .. }
+        if from.kind.is_fixed_against(&to.kind))
 }
 
-/// Requests, each with the change that it belongs to.
-type Requests<'a> = Vec<(&'a Change, Request)>;
+/// A plan being carried out.
+struct Run<'a> {
+    plan: &'a Plan,
+    ledger: Ledger<'a>,
+    /// A plan ends with its first failure; one that rolls another back goes on with all that remains.
+    rolls_back: bool,
+}
 
-impl<'a> Step<'_, '_, 'a> {
-    fn send(&mut self, requests: Requests<'a>, tolerate: fn(&Refusal) -> bool) -> Result<()> {
+impl<'a> Run<'a> {
+    fn carry_out(&mut self, linux: &Linux) -> Result<()> {
+        let mut places = ByPlace::new();
+        for change in self.plan.changes() {
+            places.entry(change.place()).or_default().push(change);
+        }
+        for (place, changes) in places {
+            match linux.within(place, || self.in_place(&changes)) {
+                // With the namespace everything in it has gone.
+                Err(error)
+                    if matches!(error.class(), ErrorClass::NotFound)
+                        && *place != Place::Host
+                        && changes.iter().all(|change| matches!(change, Change::Delete(..))) => {}
+                Err(error) => self.fail(error)?,
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The changes of one place, on a thread inside it.
+    fn in_place(&mut self, changes: &[&'a Change]) -> Result<()> {
+        // First what decides which packets pass, so that nothing is reachable before its rules exist.
+        let mut rules: Vec<&Change> = changes
+            .iter()
+            .copied()
+            .filter(|change| matches!(change.value(), Value::Table(_) | Value::Element(_)))
+            .collect();
+        if !rules.is_empty()
+            && let Err(error) = self.rules(&rules)
+        {
+            self.fail(error)?;
+            // What is wrong with one of them keeps none of the others from being put back.
+            rules.sort_by_key(|change| nft_rank(change));
+            for rule in rules {
+                if let Err(error) = self.rules(&[rule]) {
+                    self.fail(error)?;
+                }
+            }
+        }
+        let mut step = Step { run: self, socket: None };
+        step.removals(changes)?;
+        step.links(changes)?;
+        step.settings(changes)?;
+        step.contents(changes)
+    }
+
+    fn rules(&mut self, rules: &[&'a Change]) -> Result<()> {
+        let gone = nft::apply(rules)?;
+        for (position, change) in rules.iter().enumerate() {
+            if matches!(change, Change::Delete(..) | Change::Update { .. }) && !gone.contains(&position) {
+                self.ledger.enter(change, Part::Removal);
+            }
+            if !matches!(change, Change::Delete(..)) {
+                self.ledger.enter(change, Part::Making);
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: Error) -> Result<()> {
+        if !self.rolls_back {
+            return Err(error);
+        }
+        tracing::error!(%error, "a plan that failed could not be undone entirely");
+        Ok(())
+    }
+}
+
+/// What depends on what, for changes of tables and elements applied one by one.
+fn nft_rank(change: &Change) -> u8 {
+    match change {
+        Change::Delete(_, Value::Table(_)) => 4,
+        Change::Delete(..) => 0,
+        Change::Create(_, Value::Table(_)) | Change::Update { to: Value::Table(_), .. } => 1,
+        Change::Update { .. } => 2,
+        Change::Create(..) => 3,
+    }
+}
+
+struct Step<'s, 'a> {
+    run: &'s mut Run<'a>,
+    socket: Option<RtSocket>,
+}
+
+/// Requests, each with the change that it belongs to and what it does for it.
+type Requests<'a> = Vec<(&'a Change, Part, Request)>;
+
+impl<'a> Step<'_, 'a> {
+    fn send(&mut self, requests: Requests<'a>) -> Result<()> {
         if requests.is_empty() {
             return Ok(());
         }
-        let socket = match self.socket {
-            Some(socket) => socket,
-            None => self.socket.insert(RtSocket::open()?),
-        };
-        let (changes, requests): (Vec<&Change>, Vec<Request>) = requests.into_iter().unzip();
-        let mut failure = None;
-        for (change, outcome) in changes.into_iter().zip(socket.batch(requests)?) {
+        let mut parts = Vec::with_capacity(requests.len());
+        let mut messages = Vec::with_capacity(requests.len());
+        for (change, part, request) in requests {
+            parts.push((change, part));
+            messages.push(request);
+        }
+        let mut failures = Vec::new();
+        for ((change, part), outcome) in parts.into_iter().zip(self.socket()?.batch(messages)) {
+            let outcome = match outcome {
+                Err(refusal) => self.second_try(change, refusal),
+                done => done,
+            };
             match outcome {
-                Err(refusal) if !tolerate(&refusal) => {
-                    failure.get_or_insert_with(|| refuse(change, refusal));
-                }
-                // A link made by one request and refused by the next must be undone as well.
-                _ => {
-                    if !self.done.iter().any(|other| std::ptr::eq(*other, change)) {
-                        self.done.push(change);
-                    }
-                }
+                Ok(()) => self.run.ledger.enter(change, part),
+                // Deleting what is gone is done.
+                Err(refusal) if part == Part::Removal && is_gone(&refusal) => {}
+                // One that only waits for its deletion may have gone: with its group, its namespace or by other hands.
+                Err(refusal) if change.retires_link() && is_gone(&refusal) => {}
+                // A port without carrier stays closed whatever it is told, and opens when it gets one.
+                Err(refusal) if part == Part::PortState && refusal.errno == libc::ENETDOWN => {}
+                Err(refusal) => failures.push((change, refusal)),
             }
         }
-        failure.map_or(Ok(()), Err)
+        // The kernel goes on after a refusal, so that only now it is known what must be undone.
+        for (change, refusal) in failures {
+            self.run.fail(refuse(change, refusal))?;
+        }
+        Ok(())
     }
 
-    /// What goes: contents of links before links.
+    fn socket(&mut self) -> Result<&mut RtSocket> {
+        match &mut self.socket {
+            Some(socket) => Ok(socket),
+            slot => Ok(slot.insert(RtSocket::open()?)),
+        }
+    }
+
+    /// Asks in other words where the kernel refused for a reason that is none; the refusal stands otherwise.
+    fn second_try(&mut self, change: &'a Change, refusal: Refusal) -> std::result::Result<(), Refusal> {
+        let request = match (change, change.value()) {
+            // A link without IPv6 (see `sysctl::set`) has no setting that keeps it from a link-local address.
+            (_, Value::Link(link))
+                if refusal.errno == libc::EAFNOSUPPORT
+                    && made_link(change).is_some()
+                    && self.run.ledger.has_made(change) =>
+            {
+                Some(link::set(&link.name, link::Settings { no_link_local: false, ..after_creation(link) }))
+            }
+            (Change::Create(..) | Change::Update { .. }, value @ (Value::Neighbour(_) | Value::Fdb(_)))
+                if refusal.errno == libc::EEXIST =>
+            {
+                self.replacement(value).ok().flatten()
+            }
+            _ => None,
+        };
+        match (request, &mut self.socket) {
+            (Some(request), Some(socket)) => socket.batch(vec![request]).remove(0),
+            _ => Err(refusal),
+        }
+    }
+
+    /// The request that puts an entry in place of one that the kernel learnt; none where somebody set that.
+    fn replacement(&mut self, value: &Value) -> Result<Option<Request>> {
+        let Some(index) = value.link().map(index).transpose()?.flatten() else { return Ok(None) };
+        let (family, lasting, names, request) = match value {
+            Value::Neighbour(wanted) => (
+                address::family(wanted.address),
+                NeighbourState::Permanent,
+                NeighbourAttribute::Destination(wanted.address.into()),
+                address::create_neighbour(wanted, index),
+            ),
+            Value::Fdb(wanted) if wanted.remote.is_none() => (
+                AddressFamily::Bridge,
+                NeighbourState::Noarp,
+                NeighbourAttribute::LinkLayerAddress(wanted.mac.0.to_vec()),
+                address::create_fdb(wanted, index),
+            ),
+            _ => return Ok(None),
+        };
+        let entries = rtnl::observe::neighbours(self.socket()?, family)?;
+        let in_the_way = |entry: &NeighbourMessage| {
+            let state = entry.header.state;
+            entry.attributes.contains(&names)
+                && (entry.header.ifindex == index || family == AddressFamily::Bridge)
+                && !entry.header.flags.contains(NeighbourFlags::Own)
+                && (state == lasting || state == NeighbourState::Permanent)
+        };
+        Ok((!entries.iter().any(in_the_way)).then(|| address::replace(request)))
+    }
+
+    /// What goes: contents of links before links, addresses last, because the kernel takes routes along
+    /// with them, and links before those they depend on.
     fn removals(&mut self, changes: &[&'a Change]) -> Result<()> {
         let mut contents: Requests<'a> = Vec::new();
         let mut links: Requests<'a> = Vec::new();
+        let mut other_ends = Vec::new();
         for change in changes {
-            let Change::Delete(_, value) = change else { continue };
+            let (place, value) = match change {
+                Change::Delete(place, value) => (place, value),
+                Change::Update { place, from, .. } if replaces(change) => (place, from),
+                _ => continue,
+            };
             match value {
-                Value::Link(Link { kind: LinkKind::Loopback | LinkKind::VethPeer, .. }) => self.done.push(change),
-                Value::Link(gone) => links.push((change, link::delete(&gone.name))),
-                Value::Sysctl(setting) => {
-                    sysctl::restore(setting)?;
-                    self.done.push(change);
+                Value::Link(gone) if replaces(change) => {
+                    links.push((change, Part::Removal, link::delete(&gone.name)));
                 }
-                Value::Table(_) | Value::Element(_) => {}
-                value => {
-                    // A link that has gone took its contents along.
-                    if let Some(request) = content(value, false)? {
-                        contents.push((change, request));
-                    } else {
-                        self.done.push(change);
+                Value::Link(Link { kind: LinkKind::Loopback, .. }) => {}
+                Value::Link(Link { kind: LinkKind::VethPeer, .. }) => other_ends.push(change),
+                Value::Link(gone) => links.push((change, Part::Removal, link::delete(&gone.name))),
+                Value::Sysctl(setting) => {
+                    let of_removed = sysctl::link_of(&setting.path)
+                        .is_some_and(|link| self.run.ledger.has_removed_link(place, link));
+                    match sysctl::restore(setting) {
+                        Ok(existed) if existed || of_removed => self.run.ledger.enter(change, Part::Removal),
+                        Ok(_) => {}
+                        Err(error) => self.run.fail(error)?,
                     }
                 }
+                Value::Table(_) | Value::Element(_) => {}
+                value => match content(value, false)? {
+                    Some(request) => contents.push((change, Part::Removal, request)),
+                    // A link that has gone took its contents along.
+                    None if value.link().is_some_and(|link| self.run.ledger.has_removed_link(place, link)) => {
+                        self.run.ledger.enter(change, Part::Removal);
+                    }
+                    None => {}
+                },
             }
         }
-        self.send(contents, is_gone)?;
-        self.send(links, is_gone)
+        contents.sort_by_key(|(change, ..)| matches!(change.value(), Value::Address(_)));
+        links.sort_by_key(|(change, ..)| std::cmp::Reverse(link_rank(change)));
+        self.send(contents)?;
+        self.send(links)?;
+        for change in other_ends {
+            if let Value::Link(link) = change.value()
+                && self.run.ledger.has_removed_link(change.place(), &link.name)
+            {
+                self.run.ledger.enter(change, Part::Removal);
+            }
+        }
+        Ok(())
     }
 
     /// New links, and links that change.
     fn links(&mut self, changes: &[&'a Change]) -> Result<()> {
-        let mut requests: Requests<'a> = Vec::new();
-        let mut settings: Requests<'a> = Vec::new();
-        let mut namespaces = Vec::new();
-        // Bridges before their ports.
+        let mut pending = Pending::default();
         let mut ordered: Vec<&'a Change> = changes.to_vec();
-        ordered.sort_by_key(|change| matches!(change.value(), Value::Link(link) if link.master.is_some()));
+        ordered.sort_by_key(|change| link_rank(change));
         for change in ordered {
-            match change {
-                Change::Create(_, Value::Link(new)) => match &new.kind {
-                    LinkKind::Loopback | LinkKind::VethPeer => {}
-                    kind => {
-                        let mut references = link::References::default();
-                        if let Some(master) = &new.master {
-                            self.flush_if_made_here(&mut requests, &mut settings, master)?;
-                            references.master = Some(index(master)?.ok_or_else(|| no_link(master, "bridge"))?);
-                        }
-                        match kind {
-                            LinkKind::Macvlan { parent, .. } => {
-                                self.flush_if_made_here(&mut requests, &mut settings, parent)?;
-                                references.parent = Some(index(parent)?.ok_or_else(|| no_link(parent, "parent"))?);
-                            }
-                            LinkKind::Veth { peer, peer_place } => {
-                                if let Place::Netns(path) = peer_place {
-                                    let netns = Netns::open(path)?;
-                                    references.peer_netns = Some(netns.as_fd().as_raw_fd());
-                                    namespaces.push(netns);
-                                }
-                                let other = self.peer(peer_place, peer);
-                                references.peer_mac = other.and_then(|other| other.mac);
-                                references.peer_mtu = other.and_then(|other| other.mtu);
-                            }
-                            _ => {}
-                        }
-                        requests.push((change, link::create(new, &references)));
-                        settings.push((change, link::set(&new.name, after_creation(new))));
-                    }
-                },
-                Change::Update { from: Value::Link(from), to: Value::Link(to), .. } => {
-                    self.update_link(change, from, to, &mut settings)?;
+            let prepared = match (change, made_link(change)) {
+                (_, Some(new)) => self.create_link(change, new, &mut pending),
+                (Change::Update { from: Value::Link(from), to: Value::Link(to), .. }, None) => {
+                    self.update_link(change, from, to, &mut pending)
                 }
-                _ => {}
+                _ => Ok(()),
+            };
+            if let Err(error) = prepared {
+                self.run.fail(error)?;
             }
         }
-        // Not in one message with the creations: where one is refused because the link exists
-        // already, that link is somebody else's and must not be touched.
-        self.send(requests, |_| false)?;
-        self.send(settings, |_| false)?;
+        self.flush(&mut pending)?;
         self.port_states(changes)
+    }
+
+    fn create_link(&mut self, change: &'a Change, new: &'a Link, pending: &mut Pending<'a>) -> Result<()> {
+        let mut references = link::References::default();
+        if let Some(master) = &new.master {
+            self.flush_if_made_here(pending, master)?;
+            references.master = Some(index(master)?.ok_or_else(|| no_link(master, "bridge"))?);
+        }
+        match &new.kind {
+            LinkKind::Loopback | LinkKind::VethPeer => return Ok(()),
+            LinkKind::Other(kind) => return Err(Error::unsupported(format!("links of type {kind} are never made"))),
+            LinkKind::Macvlan { parent, .. } => {
+                self.flush_if_made_here(pending, parent)?;
+                references.parent = Some(index(parent)?.ok_or_else(|| no_link(parent, "parent"))?);
+            }
+            LinkKind::Veth { peer, peer_place } => {
+                if let Place::Netns(path) = peer_place {
+                    let netns = Netns::open(path)?;
+                    references.peer_netns = Some(netns.as_fd().as_raw_fd());
+                    pending.namespaces.push(netns);
+                }
+                let other = self.peer(peer_place, peer);
+                references.peer_mac = other.and_then(|other| other.mac);
+                references.peer_mtu = other.and_then(|other| other.mtu);
+            }
+            _ => {}
+        }
+        pending.creations.push((change, Part::Making, link::create(new, &references)));
+        pending.settings.push((change, Part::Making, link::set(&new.name, after_creation(new))));
+        Ok(())
+    }
+
+    /// Sends creations and settings; not in one message, because where one is refused since the link
+    /// exists already, that link is somebody else's and must not be touched.
+    fn flush(&mut self, pending: &mut Pending<'a>) -> Result<()> {
+        self.send(std::mem::take(&mut pending.creations))?;
+        let mut settings = std::mem::take(&mut pending.settings);
+        // When rolling back a refused creation does not end it.
+        settings.retain(|(change, ..)| made_link(change).is_none() || self.run.ledger.has_made(change));
+        pending.namespaces.clear();
+        self.send(settings)
     }
 
     /// Opens and closes ports, once nothing else changes about them.
     fn port_states(&mut self, changes: &[&'a Change]) -> Result<()> {
         let mut requests: Requests<'a> = Vec::new();
         for change in changes {
-            let (before, after) = match change {
-                Change::Create(_, Value::Link(link)) => (PortState::Forwarding, link),
-                Change::Update { from: Value::Link(from), to: Value::Link(to), .. } => {
+            let (before, after) = match (change, made_link(change)) {
+                (_, Some(link)) => (PortState::Forwarding, link),
+                (Change::Update { from: Value::Link(from), to: Value::Link(to), .. }, None) => {
                     (from.port.unwrap_or_default().state, to)
                 }
                 _ => continue,
@@ -197,46 +383,33 @@ impl<'a> Step<'_, '_, 'a> {
                 && (port.state == PortState::Disabled || before != port.state)
                 && let Some(index) = index(&after.name)?
             {
-                requests.push((change, link::port_state(index, port.state)));
+                requests.push((change, Part::PortState, link::port_state(index, port.state)));
             }
         }
-        // A port without carrier stays closed whatever it is told, and opens when it gets one.
-        self.send(requests, |refusal| refusal.errno == libc::ENETDOWN)
+        self.send(requests)
     }
 
     /// Sends what waits where it makes the link called `name`: its index is needed, and a bridge
     /// must have its own MTU before it gets ports.
-    fn flush_if_made_here(
-        &mut self,
-        requests: &mut Requests<'a>,
-        settings: &mut Requests<'a>,
-        name: &str,
-    ) -> Result<()> {
+    fn flush_if_made_here(&mut self, pending: &mut Pending<'a>, name: &str) -> Result<()> {
         let made_here =
-            |(change, _): &(&Change, Request)| matches!(change.value(), Value::Link(link) if link.name == name);
-        if requests.iter().any(made_here) {
-            self.send(std::mem::take(requests), |_| false)?;
-            self.send(std::mem::take(settings), |_| false)?;
-        }
-        Ok(())
+            |(change, ..): &(&Change, Part, Request)| matches!(change.value(), Value::Link(link) if link.name == name);
+        if pending.creations.iter().any(made_here) { self.flush(pending) } else { Ok(()) }
     }
 
     /// The other end of a veth pair, where the plan makes it as well.
     fn peer(&self, place: &Place, name: &str) -> Option<&Link> {
-        self.plan.changes().iter().find_map(|change| match change {
-            Change::Create(at, Value::Link(link)) if at == place && link.name == name => Some(link),
+        self.run.plan.changes().iter().find_map(|change| match change {
+            Change::Create(at, Value::Link(link)) | Change::Update { place: at, to: Value::Link(link), .. }
+                if at == place && link.name == name =>
+            {
+                Some(link)
+            }
             _ => None,
         })
     }
 
-    fn update_link(&mut self, change: &'a Change, from: &Link, to: &Link, requests: &mut Requests<'a>) -> Result<()> {
-        if from.kind.name() != to.kind.name() {
-            requests.push((change, link::delete(&from.name)));
-            self.send(std::mem::take(requests), is_gone)?;
-            requests.push((change, link::create(to, &link::References::default())));
-            requests.push((change, link::set(&to.name, link::Settings { up: Some(to.up), ..after_creation(to) })));
-            return Ok(());
-        }
+    fn update_link(&mut self, change: &'a Change, from: &Link, to: &Link, pending: &mut Pending<'a>) -> Result<()> {
         let mut settings = link::Settings {
             up: (from.up != to.up).then_some(to.up),
             mac: to.mac.filter(|_| from.mac != to.mac),
@@ -250,17 +423,26 @@ impl<'a> Step<'_, '_, 'a> {
         if from.master != to.master {
             settings.master = Some(match &to.master {
                 None => 0,
-                Some(master) => index(master)?.ok_or_else(|| no_link(master, "bridge"))?,
+                Some(master) => {
+                    self.flush_if_made_here(pending, master)?;
+                    index(master)?.ok_or_else(|| no_link(master, "bridge"))?
+                }
             });
         }
-        if from.port != to.port || settings.master.is_some() {
+        // A port's settings are those of the bridge that it is in when the request arrives.
+        let enslaved = settings.master.is_some_and(|index| index != 0);
+        if from.port != to.port && !enslaved {
             settings.port = to.port;
         }
-        requests.push((change, link::set(&to.name, settings)));
+        pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
+        if enslaved && to.port.is_some() {
+            let settings = link::Settings { port: to.port, ..link::Settings::default() };
+            pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
+        }
         if let (LinkKind::Bridge(old), LinkKind::Bridge(new)) = (&from.kind, &to.kind)
             && old != new
         {
-            requests.push((change, link::reconfigure(to)));
+            pending.settings.push((change, Part::Making, link::reconfigure(to)));
         }
         Ok(())
     }
@@ -270,8 +452,10 @@ impl<'a> Step<'_, '_, 'a> {
             if let Change::Create(_, Value::Sysctl(setting)) | Change::Update { to: Value::Sysctl(setting), .. } =
                 change
             {
-                sysctl::set(setting)?;
-                self.done.push(change);
+                match sysctl::set(setting) {
+                    Ok(()) => self.run.ledger.enter(change, Part::Making),
+                    Err(error) => self.run.fail(error)?,
+                }
             }
         }
         Ok(())
@@ -289,28 +473,55 @@ impl<'a> Step<'_, '_, 'a> {
                     if !matches!(to, Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_))
                         && let Some(removal) = content(from, false)?
                     {
-                        first.push((change, removal));
+                        first.push((change, Part::Removal, removal));
                     }
                     to
                 }
                 Change::Delete(..) => continue,
             };
-            match (change, value) {
-                (Change::Create(..), Value::Link(new)) if !comes_up_at_once(new) => {
-                    up.push((change, link::set(&new.name, coming_up(new, self.plan))));
+            match value {
+                Value::Link(_) => {
+                    if let Some(new) = made_link(change).filter(|new| !comes_up_at_once(new)) {
+                        let settings = coming_up(new, change.place(), self.run.plan);
+                        up.push((change, Part::Making, link::set(&new.name, settings)));
+                    }
                 }
-                (_, Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_)) => {}
-                (_, value) => {
-                    let request = content(value, true)?
-                        .ok_or_else(|| Error::not_found(format!("cannot make {value}: its link does not exist")))?;
+                Value::Sysctl(_) | Value::Table(_) | Value::Element(_) => {}
+                value => {
+                    let Some(request) = content(value, true)? else {
+                        let what = format!("cannot make {value}: its link does not exist");
+                        self.run.fail(Error::not_found(what))?;
+                        continue;
+                    };
                     let list = if matches!(value, Value::Address(_)) { &mut first } else { &mut last };
-                    list.push((change, request));
+                    list.push((change, Part::Making, request));
                 }
             }
         }
+        // A next hop may be reached by another route of the plan.
+        last.sort_by_key(|(change, ..)| matches!(change.value(), Value::Route(route) if route.gateway.is_some()));
         first.append(&mut up);
         first.append(&mut last);
-        self.send(first, |_| false)
+        self.send(first)
+    }
+}
+
+/// What waits to be sent.
+#[derive(Default)]
+struct Pending<'a> {
+    creations: Requests<'a>,
+    /// What links get once they are made.
+    settings: Requests<'a>,
+    /// Namespaces that the creations refer to.
+    namespaces: Vec<Netns>,
+}
+
+/// Links before those that depend on them: bridges, their ports, and what shares either.
+fn link_rank(change: &Change) -> u8 {
+    match change.value() {
+        Value::Link(Link { kind: LinkKind::Macvlan { .. }, .. }) => 2,
+        Value::Link(Link { master: Some(_), .. }) => 1,
+        _ => 0,
     }
 }
 
@@ -333,10 +544,9 @@ fn after_creation(link: &Link) -> link::Settings<'_> {
 
 /// What is set on a link once its addresses are there. The other end of a veth pair that exists
 /// already gets its attributes here.
-fn coming_up<'a>(link: &'a Link, plan: &Plan) -> link::Settings<'a> {
-    let made_with_pair = plan.changes().iter().any(|change| {
-        matches!(change, Change::Create(_, Value::Link(Link { kind: LinkKind::Veth { peer, .. }, .. })) if *peer == link.name)
-    });
+fn coming_up<'a>(link: &'a Link, place: &Place, plan: &Plan) -> link::Settings<'a> {
+    let makes_pair = |pair: &Link| matches!(&pair.kind, LinkKind::Veth { peer, peer_place } if *peer == link.name && peer_place == place);
+    let made_with_pair = plan.changes().iter().filter_map(made_link).any(makes_pair);
     let mut settings = link::Settings { up: Some(link.up), ..link::Settings::default() };
     if link.kind == LinkKind::VethPeer && !made_with_pair {
         settings.mac = link.mac;
@@ -394,6 +604,26 @@ fn is_gone(refusal: &Refusal) -> bool {
 
 fn refuse(change: &Change, refusal: Refusal) -> Error {
     match (change, refusal.errno) {
+        // One request makes both ends of a pair: where the name in the host is free, the other is taken.
+        (
+            Change::Create(_, Value::Link(Link { name, kind: LinkKind::Veth { peer, peer_place }, .. })),
+            libc::EEXIST,
+        ) if matches!(index(name), Ok(None)) => {
+            Error::exists(format!("interface {peer} of {peer_place} already exists"))
+                .fix("remove that interface, or choose another name")
+        }
+        (Change::Create(_, Value::Link(link)) | Change::Update { to: Value::Link(link), .. }, libc::EADDRNOTAVAIL) => {
+            let mac = link.mac.map_or_else(String::new, |mac| format!(" {mac}"));
+            Error::invalid(format!(
+                "{link}: the kernel takes its MAC address{mac}, or that of its other end, for no interface"
+            ))
+            .fix("give a unicast address that is not all zero")
+        }
+        (Change::Create(_, Value::Address(address)), libc::EACCES) if address.address.addr().is_ipv6() => {
+            let link = &address.link;
+            Error::unsupported(format!("{address}: IPv6 is switched off there"))
+                .fix(format!("set net.ipv6.conf.{link}.disable_ipv6 to 0, or do without IPv6"))
+        }
         (Change::Create(_, value), libc::EEXIST) => {
             Error::exists(format!("{value} already exists")).fix("remove it, or choose another name or address")
         }
@@ -414,7 +644,7 @@ fn refuse(change: &Change, refusal: Refusal) -> Error {
 /// Deletes the links of a group and waits until they have gone.
 pub(super) fn retire(retirement: &Retirement) -> Result<()> {
     let mut socket = RtSocket::open()?;
-    let outcome = socket.batch(vec![link::delete_group(retirement.group)])?.remove(0);
+    let outcome = socket.batch(vec![link::delete_group(retirement.group)]).remove(0);
     match outcome {
         Ok(()) => {}
         Err(refusal) if is_gone(&refusal) => {}
@@ -427,7 +657,7 @@ pub(super) fn retire(retirement: &Retirement) -> Result<()> {
             left.push(link::delete(name));
         }
     }
-    for outcome in socket.batch(left)? {
+    for outcome in socket.batch(left) {
         match outcome {
             Err(refusal) if !is_gone(&refusal) => return Err(refusal.into_error("deleting links")),
             _ => {}

@@ -4,6 +4,7 @@ mod announce;
 mod apply;
 mod conntrack;
 mod host;
+mod ledger;
 mod nft;
 mod observe;
 mod ports;

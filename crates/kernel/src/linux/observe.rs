@@ -6,19 +6,22 @@ use super::{
     sysctl,
 };
 use crate::{
-    Address, Bridge, BridgePort, FdbEntry, Link, LinkKind, Neighbour, Owner, Place, PortState, Route, RouteKind,
-    Sysctl, Value, Values,
+    Address, Bridge, BridgePort, FdbEntry, Link, LinkKind, MacvlanMode, Neighbour, Owner, Place, PortState, Route,
+    RouteKind, Sysctl, Value, Values,
 };
 use ipnet::IpNet;
 use linkspan_model::{ErrorClass, MacAddr, Result};
 use netlink_packet_route::{
     AddressFamily,
     address::AddressAttribute,
-    link::InfoKind,
+    link::{InfoKind, MacVlanMode},
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourState},
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
 
 /// Owner of what nobody wants.
 const ORPHAN: &str = "nobody (orphan)";
@@ -85,8 +88,28 @@ impl Scene {
 fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut Values) -> Result<()> {
     let scene = Scene::read()?;
     let mut neighbours = None;
+    // What is in a link that must be made anew goes with it.
+    let doomed: HashSet<&str> = wanted
+        .iter()
+        .filter_map(|(_, value)| match value {
+            Value::Link(link) => Some(link),
+            _ => None,
+        })
+        .filter(|link| {
+            scene.link(&link.name).is_some_and(|seen| as_wanted(&scene, seen, link).kind.is_fixed_against(&link.kind))
+        })
+        .map(|link| link.name.as_str())
+        .collect();
+    let is_doomed = |value: &Value| {
+        let link = match value {
+            Value::Sysctl(setting) => sysctl::link_of(&setting.path),
+            value => value.link(),
+        };
+        link.is_some_and(|link| doomed.contains(link))
+    };
     for (owner, value) in wanted {
         let found = match value {
+            value if is_doomed(value) => None,
             Value::Link(link) => scene.link(&link.name).map(|seen| Value::Link(as_wanted(&scene, seen, link))),
             Value::Address(address) => scene.addresses.contains(address).then(|| (*value).clone()),
             Value::Route(route) => scene.routes.iter().find(|seen| same_route(seen, route)).map(|seen| {
@@ -97,7 +120,7 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
                 })
             }),
             Value::Sysctl(setting) => {
-                sysctl::read(&setting.path).ok().map(|value| Value::Sysctl(Sysctl { value, ..setting.clone() }))
+                sysctl::seen(setting).map(|value| Value::Sysctl(Sysctl { value, ..setting.clone() }))
             }
             Value::Neighbour(_) | Value::Fdb(_) => {
                 let known = match &mut neighbours {
@@ -116,7 +139,11 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
         let wanted_link =
             |name: &str| wanted.iter().any(|(_, value)| matches!(value, Value::Link(link) if link.name == name));
         for orphan in scene.links.iter().filter(|link| link.name.starts_with(prefix) && !wanted_link(&link.name)) {
-            let link = plain(&scene, orphan);
+            let mut link = plain(&scene, orphan);
+            if link.kind == LinkKind::VethPeer {
+                // It would go only with its pair, which nobody wants either.
+                link.kind = LinkKind::Other("veth".to_owned());
+            }
             values.insert(place.clone(), &Owner::new(ORPHAN), Value::Link(link));
         }
     }
@@ -146,8 +173,16 @@ fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
     let kind = match &seen.kind {
         Some(InfoKind::Bridge) => LinkKind::Bridge(Bridge { multicast_snooping: seen.multicast_snooping }),
         Some(InfoKind::Veth) => LinkKind::VethPeer,
+        Some(InfoKind::Dummy) => LinkKind::Dummy,
         None if seen.name == "lo" => LinkKind::Loopback,
-        _ => LinkKind::Dummy,
+        other => match (&seen.vxlan, seen.macvlan.and_then(macvlan_mode)) {
+            (Some(vxlan), _) => LinkKind::Vxlan(vxlan.clone()),
+            (_, Some(mode)) => {
+                let parent = seen.parent.filter(|_| !seen.parent_elsewhere).and_then(|index| scene.name(index));
+                LinkKind::Macvlan { parent: parent.unwrap_or_default(), mode }
+            }
+            _ => LinkKind::Other(other.as_ref().map_or_else(|| "physical".to_owned(), ToString::to_string)),
+        },
     };
     let master = seen.master.and_then(|index| scene.name(index));
     let port = master.is_some().then_some(BridgePort {
@@ -168,13 +203,28 @@ fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
     }
 }
 
+fn macvlan_mode(mode: MacVlanMode) -> Option<MacvlanMode> {
+    match mode {
+        MacVlanMode::Bridge => Some(MacvlanMode::Bridge),
+        MacVlanMode::Private => Some(MacvlanMode::Private),
+        MacVlanMode::Vepa => Some(MacvlanMode::Vepa),
+        MacVlanMode::Passthrough => Some(MacvlanMode::Passthru),
+        _ => None,
+    }
+}
+
 /// A link in the terms of `wanted`: what that leaves to the kernel is left out.
 fn as_wanted(scene: &Scene, seen: &seen::SeenLink, wanted: &Link) -> Link {
     let mut link = plain(scene, seen);
-    let same_type = seen.kind.as_ref().map(ToString::to_string).as_deref() == Some(wanted.kind.name());
-    if same_type && !matches!(wanted.kind, LinkKind::Bridge(_)) {
-        // The far end of a veth pair and a tunnel's parameters are fixed at creation.
-        link.kind = wanted.kind.clone();
+    match (&mut link.kind, &wanted.kind) {
+        // The kernel does not show the far end of a veth pair by name.
+        (seen @ LinkKind::VethPeer, LinkKind::Veth { .. }) => *seen = wanted.kind.clone(),
+        // Nor a parent in another namespace.
+        (LinkKind::Macvlan { parent, .. }, LinkKind::Macvlan { parent: wanted, .. }) if seen.parent_elsewhere => {
+            parent.clone_from(wanted);
+        }
+        (LinkKind::Vxlan(seen), LinkKind::Vxlan(wanted)) if wanted.local.is_none() => seen.local = None,
+        _ => {}
     }
     link.mac = link.mac.filter(|_| wanted.mac.is_some());
     link.mtu = link.mtu.filter(|_| wanted.mtu.is_some());
@@ -246,6 +296,10 @@ pub(super) fn route(message: &RouteMessage, name: impl Fn(u32) -> Option<String>
             _ => {}
         }
     }
+    if kind != RouteKind::Unicast {
+        // Linux shows IPv6 routes that lead nowhere with the loopback interface.
+        route.link = None;
+    }
     Some(route)
 }
 
@@ -293,6 +347,11 @@ impl Neighbours {
                 let Some(mac) = mac else { continue };
                 if family == AddressFamily::Bridge {
                     let own = message.header.flags.contains(NeighbourFlags::Own);
+                    // What was learnt ages, and what is local leads to the host itself.
+                    let wanted = if own { NeighbourState::Permanent } else { NeighbourState::Noarp };
+                    if message.header.state != wanted {
+                        continue;
+                    }
                     known.entries.push(FdbEntry { link, mac, remote: address.filter(|_| own) });
                 } else if let Some(address) = address.filter(|_| message.header.state == NeighbourState::Permanent) {
                     known.neighbours.push(Neighbour { link, address, mac });

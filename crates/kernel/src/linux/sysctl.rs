@@ -1,7 +1,7 @@
 //! Settings below `/proc/sys`, in the network namespace of the calling thread.
 
 use crate::Sysctl;
-use linkspan_model::{Error, Result};
+use linkspan_model::{Error, ErrorClass, Result};
 use std::{fs, io, path::PathBuf};
 
 fn file(path: &str) -> PathBuf {
@@ -11,8 +11,10 @@ fn file(path: &str) -> PathBuf {
 fn failed(path: &str, error: &io::Error) -> Error {
     let what = format!("sysctl {path}: {error}");
     match error.kind() {
-        io::ErrorKind::NotFound if lacks_ipv6(path) => Error::unsupported("the kernel has no IPv6")
-            .fix("load its module ipv6, boot without ipv6.disable=1, or do without IPv6"),
+        io::ErrorKind::NotFound if path.starts_with("net/ipv6/") && !file("net/ipv6").exists() => {
+            Error::unsupported("the kernel has no IPv6")
+                .fix("load its module ipv6, boot without ipv6.disable=1, or do without IPv6")
+        }
         io::ErrorKind::NotFound => Error::not_found(what),
         io::ErrorKind::PermissionDenied => Error::permission(what).fix("run it as root"),
         io::ErrorKind::ReadOnlyFilesystem => Error::permission(what).fix("mount /proc/sys writable"),
@@ -29,28 +31,70 @@ pub(crate) fn write(path: &str, value: &str) -> Result<()> {
     fs::write(file(path), value).map_err(|error| failed(path, &error))
 }
 
-/// Whether a setting of IPv6 is missing because all of IPv6 is.
-fn lacks_ipv6(path: &str) -> bool {
-    path.starts_with("net/ipv6/") && !file("net/ipv6").exists()
-}
-
-/// Sets a setting. One that switches something of IPv6 off needs no IPv6 in the kernel.
+/// Sets a setting. One that switches IPv6 off, or a part of it, needs no IPv6.
 pub(crate) fn set(sysctl: &Sysctl) -> Result<()> {
-    let says_off = match sysctl.path.rsplit('/').next() {
-        Some("disable_ipv6") => sysctl.value == "1",
-        Some("accept_ra") => sysctl.value == "0",
-        _ => false,
-    };
     match write(&sysctl.path, &sysctl.value) {
-        Err(_) if says_off && lacks_ipv6(&sysctl.path) => Ok(()),
+        Err(_) if switches_off(sysctl) && lacks_ipv6(&sysctl.path) => Ok(()),
+        Err(error) if error.class() == ErrorClass::NotFound && lacks_ipv6(&sysctl.path) => {
+            Err(Error::unsupported(format!("{sysctl}: there is no IPv6 on that interface"))
+                .fix("use an MTU of 1280 bytes or more, and a kernel with IPv6 switched on; or do without IPv6"))
+        }
         result => result,
     }
 }
 
-/// Puts a setting back, where something is to be put back and the setting still exists.
-pub(crate) fn restore(sysctl: &Sysctl) -> Result<()> {
-    match &sysctl.restore {
-        Some(value) if file(&sysctl.path).exists() => write(&sysctl.path, value),
-        _ => Ok(()),
+/// The value of a setting, in the terms of `sysctl`: what switches IPv6 off is so where there is none.
+pub(crate) fn seen(sysctl: &Sysctl) -> Option<String> {
+    match read(&sysctl.path) {
+        Ok(value) => Some(value),
+        Err(_) if switches_off(sysctl) && lacks_ipv6(&sysctl.path) => Some(sysctl.value.clone()),
+        Err(_) => None,
+    }
+}
+
+fn switches_off(sysctl: &Sysctl) -> bool {
+    matches!(
+        (sysctl.path.rsplit('/').next(), sysctl.value.as_str()),
+        (Some("disable_ipv6"), "1") | (Some("accept_ra" | "autoconf" | "forwarding"), "0")
+    )
+}
+
+/// Whether `path` is a setting of IPv6 that does not exist because there is no IPv6: in the whole kernel,
+/// or on a link that is there, whose MTU is below the 1280 bytes that IPv6 needs (RFC 8200 §5).
+fn lacks_ipv6(path: &str) -> bool {
+    if !path.starts_with("net/ipv6/") {
+        return false;
+    }
+    if !file("net/ipv6").exists() {
+        return true;
+    }
+    link_of(path).is_some_and(|link| {
+        !file("net/ipv6/conf").join(link).exists() && matches!(super::apply::index(link), Ok(Some(_)))
+    })
+}
+
+/// Puts a setting back, where something is to be put back; whether the setting exists.
+pub(crate) fn restore(sysctl: &Sysctl) -> Result<bool> {
+    if !file(&sysctl.path).exists() {
+        return Ok(false);
+    }
+    match sysctl.restore.as_ref().map(|value| write(&sysctl.path, value)) {
+        // The link that it belonged to went meanwhile.
+        Some(Err(error)) if error.class() == ErrorClass::NotFound => Ok(false),
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) | None => Ok(true),
+    }
+}
+
+/// The link whose setting `path` is.
+pub(crate) fn link_of(path: &str) -> Option<&str> {
+    let mut parts = path.split('/');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("net"), Some("ipv4" | "ipv6"), Some("conf" | "neigh"), Some(link))
+            if !matches!(link, "all" | "default") =>
+        {
+            Some(link)
+        }
+        _ => None,
     }
 }

@@ -21,7 +21,8 @@ pub struct Link {
     pub port: Option<BridgePort>,
     /// A text for people, shown by `ip link` (ifalias), that names the owner.
     pub alias: Option<String>,
-    /// Its device group; 0 is the kernel's default.
+    /// Its device group; 0 is the kernel's default. A link that is put into another one waits there for
+    /// [`retire_links`](crate::Kernel::retire_links).
     pub group: u32,
 }
 
@@ -53,6 +54,8 @@ pub enum LinkKind {
     Vxlan(Vxlan),
     /// A device that drops what it is sent.
     Dummy,
+    /// A kind that is never made, only met where another one is wanted.
+    Other(String),
 }
 
 /// Settings of a bridge.
@@ -111,7 +114,7 @@ pub struct Vxlan {
 
 impl LinkKind {
     /// The kind as `ip -d link` names it.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Loopback => "loopback",
             Self::Bridge(_) => "bridge",
@@ -119,6 +122,17 @@ impl LinkKind {
             Self::Macvlan { .. } => "macvlan",
             Self::Vxlan(_) => "vxlan",
             Self::Dummy => "dummy",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether a link of this kind cannot become one of kind `other` but by being made anew.
+    pub(crate) fn is_fixed_against(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bridge(_), Self::Bridge(_)) => false,
+            // The kernel does not tell which end made the other.
+            (Self::Veth { .. } | Self::VethPeer, Self::Veth { .. } | Self::VethPeer) => false,
+            _ => self != other,
         }
     }
 }

@@ -107,6 +107,17 @@ impl Value {
             Self::Element(v) => Key::Element(v.family, v.table.clone(), v.set.clone(), v.key.clone()),
         }
     }
+
+    /// The link that the object is in, and goes with.
+    pub(crate) fn link(&self) -> Option<&str> {
+        match self {
+            Self::Address(v) => Some(&v.link),
+            Self::Neighbour(v) => Some(&v.link),
+            Self::Fdb(v) => Some(&v.link),
+            Self::Route(v) => v.link.as_deref(),
+            Self::Link(_) | Self::Sysctl(_) | Self::Table(_) | Self::Element(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Value {

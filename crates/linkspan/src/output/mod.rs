@@ -42,7 +42,7 @@ pub(crate) fn complain(message: impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "linkspan: {}", line.join(" "));
 }
 
-/// Asks a question whose answer is no unless it is yes. Off a terminal the answer is no.
+/// Asks a question whose answer is no unless it is yes.
 pub(crate) fn confirm(question: &str) -> bool {
     let stdin = io::stdin();
     if stdin.is_terminal() {

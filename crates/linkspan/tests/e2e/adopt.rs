@@ -1,6 +1,6 @@
 //! Namespaces that other programs made.
 
-use crate::support::{address, await_port, host, says, sleeper, status, web};
+use crate::support::{address, await_port, host, says, sleeper, web};
 use linkspan_testkit::{Snapshot, within};
 use std::time::Duration;
 

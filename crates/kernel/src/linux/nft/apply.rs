@@ -25,27 +25,29 @@ const ATTEMPTS: usize = 20;
 ///   made anew gets back the elements that fit it. A table that is gone is made.
 /// - *Delete* of what is gone is done.
 ///
+/// Returns the positions of the changes whose deletion, of a value or before an update, found nothing.
+///
 /// Cost: a socket, a request for the layout of each set touched, and one `sendmsg`; only the
 /// replacement of a table lists it.
 ///
 /// # Errors
 /// With the object and the kernel's own words; nothing is changed then.
-pub(crate) fn apply(changes: &[&Change]) -> Result<()> {
+pub(crate) fn apply(changes: &[&Change]) -> Result<HashSet<usize>> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
     with_socket(|socket| commit(socket, changes))
 }
 
-fn commit(socket: &mut Socket, changes: &[&Change]) -> Result<()> {
+fn commit(socket: &mut Socket, changes: &[&Change]) -> Result<HashSet<usize>> {
     let mut gone = HashSet::new();
     for _ in 0..ATTEMPTS {
         let transaction = Transaction::of(socket, changes, &gone)?;
         if transaction.batch.is_empty() {
-            return Ok(());
+            return Ok(transaction.absent(changes, gone));
         }
         match socket.commit(&transaction.batch) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(transaction.absent(changes, gone)),
             Err(error) if error.is_generation_mismatch() => {}
             Err(NftError::Batch(error)) => match transaction.gone(&error) {
                 Some(more) => gone.extend(more),
@@ -71,12 +73,15 @@ struct Transaction<'a> {
     batch: Batch,
     purposes: Vec<Purpose<'a>>,
     schemas: Schemas,
+    /// Positions of deletions that no set can hold the element of.
+    unheld: Vec<usize>,
 }
 
 impl<'a> Transaction<'a> {
     /// Builds the batch for `changes`, deletions of `gone` (positions) left out.
     fn of(socket: &mut Socket, changes: &[&'a Change], gone: &HashSet<usize>) -> Result<Self> {
-        let mut this = Self { batch: Batch::new(), purposes: Vec::new(), schemas: Schemas::default() };
+        let mut this =
+            Self { batch: Batch::new(), purposes: Vec::new(), schemas: Schemas::default(), unheld: Vec::new() };
         let dropped: HashSet<(NftFamily, &str)> = changes
             .iter()
             .filter_map(|change| match change {
@@ -92,8 +97,12 @@ impl<'a> Transaction<'a> {
                 continue;
             }
             // What does not fit the set as it is now is not in it.
-            let Some(schema) = this.schemas.get(socket, element)? else { continue };
-            let Ok(region) = schema.region(element) else { continue };
+            let region =
+                this.schemas.get(socket, element)?.and_then(|schema| Some((schema.region(element).ok()?, schema)));
+            let Some((region, schema)) = region else {
+                this.unheld.push(change);
+                continue;
+            };
             let list = list(element, schema.keys(&region));
             removed.entry((element.family, &element.table, &element.set)).or_default().insert(region);
             this.add(Purpose { change, value, deletes: true }, |batch| batch.delete_elems(&list));
@@ -224,6 +233,21 @@ impl<'a> Transaction<'a> {
                 (purpose.deletes && error.errno == libc::ENOENT).then_some(purpose.change)
             })
             .collect()
+    }
+
+    /// Positions of the deletions that found nothing: `gone`, and what cannot have been there.
+    fn absent(&self, changes: &[&Change], mut gone: HashSet<usize>) -> HashSet<usize> {
+        let tables: HashSet<(NftFamily, &str)> = gone
+            .iter()
+            .filter_map(|position| match changes.get(*position)?.value() {
+                Value::Table(table) => Some((table.family, table.name.as_str())),
+                _ => None,
+            })
+            .collect();
+        let of_gone_table = |value: &Value| matches!(value, Value::Element(element) if tables.contains(&(element.family, element.table.as_str())));
+        gone.extend(deletions(changes).filter(|(_, value)| of_gone_table(value)).map(|(position, _)| position));
+        gone.extend(&self.unheld);
+        gone
     }
 
     /// The error for the caller: the first refusal that is not a deletion of what is gone.

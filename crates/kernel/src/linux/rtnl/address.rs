@@ -2,7 +2,7 @@
 
 use super::Request;
 use crate::{Address, FdbEntry, Neighbour};
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
@@ -10,7 +10,7 @@ use netlink_packet_route::{
 };
 use std::net::IpAddr;
 
-pub(super) fn family(address: IpAddr) -> AddressFamily {
+pub(crate) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
@@ -59,6 +59,11 @@ pub(crate) fn create_neighbour(neighbour: &Neighbour, index: u32) -> Request {
     Request { message, flags: NLM_F_CREATE | NLM_F_EXCL }
 }
 
+/// The request that makes an entry also where the kernel learnt one.
+pub(crate) fn replace(creation: Request) -> Request {
+    Request { flags: creation.flags & !NLM_F_EXCL | NLM_F_REPLACE, ..creation }
+}
+
 pub(crate) fn delete_neighbour(neighbour: &Neighbour, index: u32) -> Request {
     Request { message: RouteNetlinkMessage::DelNeighbour(neighbour_message(neighbour, index)), flags: 0 }
 }
@@ -67,19 +72,24 @@ fn fdb_message(entry: &FdbEntry, index: u32) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = index;
-    message.header.state = NeighbourState::Permanent;
-    // An entry with a remote is the tunnel device's own; any other is the bridge's, for its port.
-    message.header.flags = if entry.remote.is_some() { NeighbourFlags::Own } else { NeighbourFlags::Controller };
+    // An entry with a remote is the tunnel device's own; any other is the bridge's, for its port. There
+    // "permanent" means an address of the host itself, to which the bridge forwards nothing; "noarp" is an
+    // entry that does not age.
+    (message.header.flags, message.header.state) = match entry.remote {
+        Some(_) => (NeighbourFlags::Own, NeighbourState::Permanent),
+        None => (NeighbourFlags::Controller, NeighbourState::Noarp),
+    };
     message.attributes.push(NeighbourAttribute::LinkLayerAddress(entry.mac.0.to_vec()));
     message.attributes.extend(entry.remote.map(|remote| NeighbourAttribute::Destination(remote.into())));
     message
 }
 
 pub(crate) fn create_fdb(entry: &FdbEntry, index: u32) -> Request {
-    // Several remotes of one address are appended to each other.
+    // Several remotes of "anyone" and of groups are appended to each other; any other address has one.
     const NLM_F_APPEND: u16 = 0x800;
-    let append = if entry.remote.is_some() { NLM_F_APPEND } else { NLM_F_EXCL };
-    Request { message: RouteNetlinkMessage::NewNeighbour(fdb_message(entry, index)), flags: NLM_F_CREATE | append }
+    let for_many = entry.mac.0 == [0; 6] || entry.mac.0[0] & 1 == 1;
+    let exclusive = if entry.remote.is_some() && for_many { NLM_F_APPEND } else { NLM_F_EXCL };
+    Request { message: RouteNetlinkMessage::NewNeighbour(fdb_message(entry, index)), flags: NLM_F_CREATE | exclusive }
 }
 
 pub(crate) fn delete_fdb(entry: &FdbEntry, index: u32) -> Request {

@@ -52,6 +52,7 @@ fn kind(kind: &LinkKind) -> InfoKind {
         LinkKind::Macvlan { .. } => InfoKind::MacVlan,
         LinkKind::Vxlan(_) => InfoKind::Vxlan,
         LinkKind::Dummy | LinkKind::Loopback => InfoKind::Dummy,
+        LinkKind::Other(name) => InfoKind::Other(name.clone()),
     }
 }
 
@@ -82,7 +83,7 @@ fn data(kind: &LinkKind, references: &References) -> Option<InfoData> {
             }));
             Some(InfoData::Vxlan(data))
         }
-        LinkKind::VethPeer | LinkKind::Dummy | LinkKind::Loopback => None,
+        LinkKind::VethPeer | LinkKind::Dummy | LinkKind::Loopback | LinkKind::Other(_) => None,
     }
 }
 

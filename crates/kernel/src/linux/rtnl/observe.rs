@@ -1,13 +1,14 @@
 //! Reading links, addresses, routes and neighbours of a namespace.
 
 use super::RtSocket;
+use crate::Vxlan;
 use linkspan_model::{MacAddr, Result};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::AddressMessage,
     link::{
-        BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
-        LinkInfo, LinkMessage,
+        BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoVxlan,
+        LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
     },
     neighbour::NeighbourMessage,
     route::RouteMessage,
@@ -29,6 +30,12 @@ pub(crate) struct SeenLink {
     pub(crate) hairpin: bool,
     pub(crate) disabled: bool,
     pub(crate) multicast_snooping: bool,
+    /// Index of the device it shares.
+    pub(crate) parent: Option<u32>,
+    /// That device is in another namespace, where the index means something else.
+    pub(crate) parent_elsewhere: bool,
+    pub(crate) macvlan: Option<MacVlanMode>,
+    pub(crate) vxlan: Option<Vxlan>,
 }
 
 impl SeenLink {
@@ -43,6 +50,8 @@ impl SeenLink {
                 LinkAttribute::Controller(index) => seen.master = Some(index),
                 LinkAttribute::IfAlias(alias) => seen.alias = Some(alias),
                 LinkAttribute::Group(group) => seen.group = group,
+                LinkAttribute::Link(index) => seen.parent = Some(index),
+                LinkAttribute::LinkNetNsId(_) => seen.parent_elsewhere = true,
                 LinkAttribute::LinkInfo(info) => seen.read_info(info),
                 _ => {}
             }
@@ -57,6 +66,13 @@ impl SeenLink {
                 LinkInfo::Data(InfoData::Bridge(data)) => {
                     self.multicast_snooping = data.contains(&InfoBridge::MulticastSnooping(true));
                 }
+                LinkInfo::Data(InfoData::MacVlan(data)) => {
+                    self.macvlan = data.iter().find_map(|item| match item {
+                        InfoMacVlan::Mode(mode) => Some(*mode),
+                        _ => None,
+                    });
+                }
+                LinkInfo::Data(InfoData::Vxlan(data)) => self.vxlan = Some(vxlan(&data)),
                 LinkInfo::PortData(InfoPortData::BridgePort(data)) => {
                     for item in data {
                         match item {
@@ -73,8 +89,23 @@ impl SeenLink {
     }
 }
 
+fn vxlan(data: &[InfoVxlan]) -> Vxlan {
+    let mut vxlan = Vxlan { vni: 0, port: 0, local: None, learning: false };
+    for item in data {
+        match item {
+            InfoVxlan::Id(vni) => vxlan.vni = *vni,
+            InfoVxlan::Port(port) => vxlan.port = *port,
+            InfoVxlan::Local(local) => vxlan.local = Some((*local).into()),
+            InfoVxlan::Local6(local) => vxlan.local = Some((*local).into()),
+            InfoVxlan::Learning(learning) => vxlan.learning = *learning,
+            _ => {}
+        }
+    }
+    vxlan
+}
+
 fn dump(socket: &mut RtSocket, request: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
-    socket.query(request, true)?.map_err(|refusal| refusal.into_error("listing network objects"))
+    socket.dump(&request)?.map_err(|refusal| refusal.into_error("listing network objects"))
 }
 
 /// Every link.

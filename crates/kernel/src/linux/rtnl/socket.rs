@@ -4,11 +4,17 @@ use linkspan_model::{Error, ErrorClass, Result};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use std::io;
 
 /// Room for the answers of one `recv`.
 const BUFFER: usize = 64 * 1024;
 /// Bytes of requests in one message; the kernel takes the socket's send buffer (212,992 by default).
 const BATCH: usize = 64 * 1024;
+/// Requests in one message. Their acknowledgements wait in the socket's receive buffer until the kernel
+/// has gone through the message, 768 bytes each; it drops those beyond the buffer (212,992 bytes by default).
+const REQUESTS: u32 = 128;
+/// How often a dump that changes interrupt is begun anew.
+const ATTEMPTS: usize = 20;
 
 /// A request and the flags beside `REQUEST` and `ACK`.
 pub(crate) struct Request {
@@ -29,8 +35,8 @@ impl Refusal {
     /// The error for people: what was attempted, and the kernel's words.
     pub(crate) fn into_error(self, what: impl std::fmt::Display) -> Error {
         let words = match &self.text {
-            Some(text) => format!("{text} ({})", std::io::Error::from_raw_os_error(self.errno)),
-            None => std::io::Error::from_raw_os_error(self.errno).to_string(),
+            Some(text) => format!("{text} ({})", io::Error::from_raw_os_error(self.errno)),
+            None => io::Error::from_raw_os_error(self.errno).to_string(),
         };
         let class = match self.errno {
             libc::EEXIST => ErrorClass::Exists,
@@ -61,7 +67,7 @@ pub(crate) struct RtSocket {
 impl RtSocket {
     /// A socket in the network namespace of the calling thread.
     pub(crate) fn open() -> Result<Self> {
-        let open = || -> std::io::Result<Socket> {
+        let open = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_ROUTE)?;
             socket.bind_auto()?;
             socket.connect(&SocketAddr::new(0, 0))?;
@@ -75,9 +81,26 @@ impl RtSocket {
     }
 
     /// Sends all requests and returns what the kernel said to each, in order. The kernel carries out
-    /// each by itself: a refusal does not stop those after it.
-    pub(crate) fn batch(&mut self, requests: Vec<Request>) -> Result<Vec<std::result::Result<(), Refusal>>> {
-        let mut outcomes = Vec::with_capacity(requests.len());
+    /// each by itself: a refusal does not stop those after it. Where the socket fails, those that were
+    /// not answered count as refused with its error.
+    pub(crate) fn batch(&mut self, requests: Vec<Request>) -> Vec<std::result::Result<(), Refusal>> {
+        let count = requests.len();
+        let mut outcomes = Vec::with_capacity(count);
+        if let Err(error) = self.send_all(requests, &mut outcomes) {
+            let lost = Refusal {
+                errno: error.raw_os_error().unwrap_or(libc::EIO),
+                text: Some("the rtnetlink socket failed".to_owned()),
+            };
+            outcomes.resize(count, Err(lost));
+        }
+        outcomes
+    }
+
+    fn send_all(
+        &mut self,
+        requests: Vec<Request>,
+        outcomes: &mut Vec<std::result::Result<(), Refusal>>,
+    ) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut first = self.sequence + 1;
         for request in requests {
@@ -91,7 +114,7 @@ impl RtSocket {
             let length = message.buffer_len().next_multiple_of(4);
             bytes.resize(start + length, 0);
             message.serialize(&mut bytes[start..]);
-            if bytes.len() >= BATCH {
+            if bytes.len() >= BATCH || self.sequence - first + 1 == REQUESTS {
                 outcomes.extend(self.exchange(&bytes, first)?);
                 bytes.clear();
                 first = self.sequence + 1;
@@ -100,10 +123,10 @@ impl RtSocket {
         if !bytes.is_empty() {
             outcomes.extend(self.exchange(&bytes, first)?);
         }
-        Ok(outcomes)
+        Ok(())
     }
 
-    fn exchange(&mut self, bytes: &[u8], first: u32) -> Result<Vec<std::result::Result<(), Refusal>>> {
+    fn exchange(&mut self, bytes: &[u8], first: u32) -> io::Result<Vec<std::result::Result<(), Refusal>>> {
         self.send(bytes)?;
         let count = (self.sequence - first + 1) as usize;
         let mut outcomes = vec![None; count];
@@ -123,15 +146,29 @@ impl RtSocket {
         Ok(outcomes.into_iter().flatten().collect())
     }
 
-    /// Sends a request whose answer is messages: a dump, or one object.
-    pub(crate) fn query(
+    /// Lists objects: a dump that no change has interrupted.
+    pub(crate) fn dump(
+        &mut self,
+        message: &RouteNetlinkMessage,
+    ) -> Result<std::result::Result<Vec<RouteNetlinkMessage>, Refusal>> {
+        for _ in 0..ATTEMPTS {
+            match self.dump_once(message.clone()).map_err(|error| Error::internal(format!("rtnetlink: {error}")))? {
+                Ok(None) => {}
+                Ok(Some(answers)) => return Ok(Ok(answers)),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        Err(Error::unavailable("network objects change faster than they can be listed").fix("try again"))
+    }
+
+    /// One attempt; none where the kernel says that the listing may lack objects (NLM_F_DUMP_INTR).
+    fn dump_once(
         &mut self,
         message: RouteNetlinkMessage,
-        dump: bool,
-    ) -> Result<std::result::Result<Vec<RouteNetlinkMessage>, Refusal>> {
+    ) -> io::Result<std::result::Result<Option<Vec<RouteNetlinkMessage>>, Refusal>> {
         self.sequence += 1;
         let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | if dump { NLM_F_DUMP } else { NLM_F_ACK };
+        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
         header.sequence_number = self.sequence;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
         request.finalize();
@@ -139,15 +176,20 @@ impl RtSocket {
         request.serialize(&mut bytes);
         self.send(&bytes)?;
         let mut answers = Vec::new();
+        let mut interrupted = false;
         loop {
             let datagram = self.receive()?;
             for (header, payload) in messages(&datagram) {
                 if header.sequence_number != self.sequence {
                     continue;
                 }
+                interrupted |= header.flags & DUMP_INTR != 0;
                 match header.message_type {
-                    NLMSG_ERROR => return Ok(acknowledgement(header, payload).map(|()| answers)),
-                    NLMSG_DONE => return Ok(Ok(answers)),
+                    // The end carries an error number as well, of a dump that broke off.
+                    NLMSG_ERROR | NLMSG_DONE => {
+                        let end = if payload.is_empty() { Ok(()) } else { acknowledgement(header, payload) };
+                        return Ok(end.map(|()| (!interrupted).then_some(answers)));
+                    }
                     _ => {
                         // What the library cannot read is no object of ours.
                         if let Ok(parsed) =
@@ -162,20 +204,31 @@ impl RtSocket {
         }
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.socket.send(bytes, 0).map_err(|error| Error::internal(format!("rtnetlink: {error}"))).map(drop)
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.socket.send(bytes, 0) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map(drop),
+            }
+        }
     }
 
-    fn receive(&mut self) -> Result<Vec<u8>> {
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
         let mut buffer = Vec::with_capacity(BUFFER);
-        self.socket.recv(&mut buffer, 0).map_err(|error| Error::internal(format!("rtnetlink: {error}")))?;
-        Ok(buffer)
+        loop {
+            match self.socket.recv(&mut buffer, 0) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map(|_| buffer),
+            }
+        }
     }
 }
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const HEADER: usize = 16;
+/// NLM_F_DUMP_INTR: what is listed changed meanwhile.
+const DUMP_INTR: u16 = 0x10;
 /// NLM_F_CAPPED: the request is not repeated in the acknowledgement.
 const CAPPED: u16 = 0x100;
 /// NLM_F_ACK_TLVS: attributes follow.

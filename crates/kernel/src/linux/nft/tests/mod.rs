@@ -93,7 +93,7 @@ fn update(from: &Value, to: &Value) -> Result<()> {
 }
 
 fn apply_all(changes: Vec<Change>) -> Result<()> {
-    apply(&changes.iter().collect::<Vec<_>>())
+    apply(&changes.iter().collect::<Vec<_>>()).map(drop)
 }
 
 fn observed(wanted: &[Value]) -> Vec<Value> {

@@ -1,0 +1,555 @@
+//! Faults that were there once, each with what shows it. Every test is a host of its own; `ip`, `bridge` and `nft`
+//! are the witnesses.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use linkspan_kernel::{
+    Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Neighbour, Owner,
+    Place, Plan, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+};
+use linkspan_model::{ErrorClass, MacAddr};
+use nix::{mount::MsFlags, sched::CloneFlags};
+use std::{path::PathBuf, process::Command};
+
+/// A host in namespaces of the test's own thread, and a directory for sandboxes.
+struct Host {
+    kernel: Linux,
+    dir: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+            .unwrap();
+        Self { kernel: Linux::new().unwrap(), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn sandbox(&self, name: &str) -> (PathBuf, Place) {
+        let path = self.dir.path().join(name);
+        self.kernel.create_netns(&path).unwrap();
+        (path.clone(), Place::Netns(path))
+    }
+
+    fn make(&self, values: &Values) {
+        self.kernel.apply(&Plan::between(&Values::new(), values)).unwrap();
+    }
+
+    fn change(&self, change: Change) -> linkspan_model::Result<()> {
+        self.kernel.apply(&Plan::from_iter([change]))
+    }
+
+    /// Compares what is there with `wanted` and puts it right, as a start of the daemon does.
+    fn repair(&self, wanted: &Values) {
+        let plan = Plan::between(&self.kernel.observe(wanted, "").unwrap(), wanted);
+        self.kernel.apply(&plan).unwrap();
+        assert_eq!(self.difference(wanted), "");
+    }
+
+    fn difference(&self, wanted: &Values) -> String {
+        Plan::between(&self.kernel.observe(wanted, "").unwrap(), wanted).to_string()
+    }
+}
+
+fn shell(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn owner() -> Owner {
+    Owner::new("test")
+}
+
+fn set(values: &[(&Place, Value)]) -> Values {
+    let mut set = Values::new();
+    for (place, value) in values {
+        set.insert((*place).clone(), &owner(), value.clone());
+    }
+    set
+}
+
+fn link(name: &str, kind: LinkKind) -> Link {
+    Link { name: name.into(), kind, mac: None, mtu: None, up: true, master: None, port: None, alias: None, group: 0 }
+}
+
+fn bridge(name: &str) -> Link {
+    link(name, LinkKind::Bridge(Bridge::default()))
+}
+
+fn veth(name: &str, peer: &str, place: &Place) -> Link {
+    link(name, LinkKind::Veth { peer: peer.into(), peer_place: place.clone() })
+}
+
+fn address(link: &str, address: &str) -> Value {
+    Value::Address(Address { link: link.into(), address: address.parse().unwrap() })
+}
+
+fn route(destination: &str, gateway: Option<&str>, link: Option<&str>) -> Route {
+    Route {
+        gateway: gateway.map(|ip| ip.parse().unwrap()),
+        link: link.map(Into::into),
+        ..Route::via(destination.parse().unwrap(), "0.0.0.0".parse().unwrap(), "")
+    }
+}
+
+/// Acknowledgements wait in the socket's receive buffer, which holds about 280 of them.
+#[test]
+fn more_requests_than_answers_fit_are_carried_out() {
+    let host = Host::new();
+    let mut values = set(&[(&Place::Host, Value::Link(bridge("br0")))]);
+    for n in 0..3000u32 {
+        values.insert(Place::Host, &owner(), address("br0", &format!("10.9.{}.{}/16", n / 250, n % 250 + 1)));
+    }
+    host.make(&values);
+    assert_eq!(shell("ip -4 -o addr show dev br0 | wc -l").trim(), "3000");
+    assert_eq!(host.difference(&values), "");
+    // The same where it fails at the very end: all of them are taken back.
+    let mut more = values.clone();
+    for n in 0..1000u32 {
+        more.insert(Place::Host, &owner(), address("br0", &format!("10.10.{}.{}/16", n / 250, n % 250 + 1)));
+    }
+    more.insert(Place::Host, &owner(), Value::Route(route("10.11.0.0/16", Some("192.0.2.1"), Some("br0"))));
+    host.kernel.apply(&Plan::between(&values, &more)).unwrap_err();
+    assert_eq!(shell("ip -4 -o addr show dev br0 | wc -l").trim(), "3000");
+}
+
+/// Below 1280 bytes Linux takes IPv6 off a link, with its settings below `/proc/sys/net/ipv6/conf`.
+#[test]
+fn a_network_of_a_small_mtu_needs_no_ipv6() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    let values = set(&[
+        (at_host, Value::Link(Link { mtu: Some(1000), ..bridge("br0") })),
+        (at_host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/disable_ipv6", "1"))),
+        (at_host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/accept_ra", "0"))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        (
+            at_host,
+            Value::Link(Link {
+                mtu: Some(1000),
+                master: Some("br0".into()),
+                port: Some(BridgePort { isolated: true, ..BridgePort::default() }),
+                alias: Some("an endpoint".into()),
+                ..veth("lsv0", "eth0", &place)
+            }),
+        ),
+        (&place, Value::Link(Link { mtu: Some(1000), ..link("eth0", LinkKind::VethPeer) })),
+        (&place, Value::Sysctl(Sysctl::new("net/ipv6/conf/eth0/disable_ipv6", "1"))),
+        (&place, address("eth0", "10.9.0.2/24")),
+    ]);
+    host.make(&values);
+    let port = shell("ip -d link show lsv0");
+    for part in ["mtu 1000", "isolated on", "alias an endpoint", "state UP"] {
+        assert!(port.contains(part), "{part} in {port}");
+    }
+    shell(&format!("nsenter --net={} ping -c 1 -W 2 10.9.0.1", path.display()));
+    assert_eq!(host.difference(&values), "", "nothing is to be repaired at the next start");
+    // What asks for IPv6 where there is none is an error, and so is a setting of no link.
+    for (path, value, class) in [
+        ("net/ipv6/conf/br0/disable_ipv6", "0", ErrorClass::Unsupported),
+        ("net/ipv6/conf/nowhere/disable_ipv6", "1", ErrorClass::NotFound),
+    ] {
+        let error = host.change(Change::Create(Place::Host, Value::Sysctl(Sysctl::new(path, value)))).unwrap_err();
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
+#[test]
+fn a_port_taken_off_its_bridge_is_put_back_with_its_settings() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    let port = BridgePort { isolated: true, hairpin: true, state: PortState::Forwarding };
+    let values = set(&[
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, Value::Link(bridge("br1"))),
+        (at_host, Value::Link(Link { master: Some("br0".into()), port: Some(port), ..veth("lsv0", "eth0", &place) })),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+    ]);
+    host.make(&values);
+    for disturbance in ["ip link set lsv0 nomaster", "ip link set lsv0 master br1", "ip link del br0"] {
+        shell(disturbance);
+        host.repair(&values);
+        let seen = shell("ip -d link show lsv0");
+        for part in ["master br0", "isolated on", "hairpin on"] {
+            assert!(seen.contains(part), "{part} in {seen}");
+        }
+    }
+}
+
+/// Deleting what is gone is done; undoing that makes nothing.
+#[test]
+fn rollback_makes_nothing_that_was_not_there() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    host.make(&set(&[(at_host, Value::Link(bridge("br0"))), (&place, Value::Link(link("lo", LinkKind::Loopback)))]));
+    let gone = set(&[
+        (at_host, address("br0", "10.9.0.9/24")),
+        (at_host, Value::Link(bridge("br9"))),
+        (&place, address("lo", "10.9.9.9/32")),
+        (at_host, element("br9")),
+    ]);
+    host.make(&set(&[(at_host, table())]));
+    let state = || {
+        let look = "ip -br link; ip -br addr; ip route; ip -6 route";
+        shell(&format!("nft list ruleset; {look}; nsenter --net={} sh -c '{look}'", path.display()))
+    };
+    let before = state();
+    let refused = set(&[(&place, Value::Route(route("10.11.0.0/16", Some("192.0.2.1"), Some("lo"))))]);
+    host.kernel.apply(&Plan::between(&gone, &refused)).unwrap_err();
+    assert_eq!(state(), before);
+}
+
+fn table() -> Value {
+    Value::Table(linkspan_kernel::NftTable {
+        family: linkspan_kernel::NftFamily::Inet,
+        name: "linkspan".into(),
+        body: "set bridges { type ifname; }\n".into(),
+    })
+}
+
+fn element(name: &str) -> Value {
+    Value::Element(linkspan_kernel::NftElement {
+        family: linkspan_kernel::NftFamily::Inet,
+        table: "linkspan".into(),
+        set: "bridges".into(),
+        key: vec![linkspan_kernel::NftField::Interface(name.into())],
+        data: None,
+        comment: "test".into(),
+    })
+}
+
+/// Where one thing cannot be put back, everything else still is.
+#[test]
+fn rollback_goes_on_where_one_step_of_it_fails() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    shell("ip link add d0 type bridge && ip link add d1 type bridge && ip link set d1 up");
+    shell(&format!("nsenter --net={} ip link set lo up", path.display()));
+    let before = set(&[
+        // A link that cannot be made again as it was: its parent never existed.
+        (at_host, Value::Link(link("d0", LinkKind::Macvlan { parent: "nowhere".into(), mode: MacvlanMode::Bridge }))),
+        (at_host, address("d1", "10.9.0.1/24")),
+        (&place, address("lo", "10.9.9.9/32")),
+    ]);
+    shell("ip addr add 10.9.0.1/24 dev d1");
+    shell(&format!("nsenter --net={} ip addr add 10.9.9.9/32 dev lo", path.display()));
+    let after = set(&[
+        (at_host, address("d1", "10.9.0.2/24")),
+        (&place, Value::Route(route("10.11.0.0/16", Some("192.0.2.1"), Some("lo")))),
+    ]);
+    host.kernel.apply(&Plan::between(&before, &after)).unwrap_err();
+    assert!(shell("ip -br addr show d1").contains(" 10.9.0.1/24"));
+    assert!(!shell("ip -br addr show d1").contains("10.9.0.2"));
+    assert!(shell(&format!("nsenter --net={} ip -br addr show lo", path.display())).contains("10.9.9.9/32"));
+}
+
+/// What goes along with something else that is removed comes back with it.
+#[test]
+fn rollback_puts_back_what_went_along() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    let mac = MacAddr([2, 0, 0, 0, 0, 2]);
+    let values = set(&[
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, Value::Link(link("mv0", LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private }))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        (at_host, Value::Link(Link { master: Some("br0".into()), ..veth("lsv0", "eth0", &place) })),
+        (at_host, table()),
+        (at_host, element("br0")),
+        (&place, Value::Link(link("lo", LinkKind::Loopback))),
+        (&place, Value::Link(Link { mac: Some(mac), mtu: Some(1400), ..link("eth0", LinkKind::VethPeer) })),
+        (&place, Value::Sysctl(Sysctl::new("net/ipv6/conf/eth0/accept_ra", "0"))),
+        (&place, address("eth0", "10.9.0.2/24")),
+        (&place, address("eth0", "fd12:9::2/64")),
+        (&place, Value::Route(route("0.0.0.0/0", Some("10.9.0.1"), Some("eth0")))),
+        (&place, Value::Route(route("::/0", Some("fd12:9::1"), Some("eth0")))),
+    ]);
+    host.make(&values);
+    let refused = set(&[
+        (&place, Value::Link(link("lo", LinkKind::Loopback))),
+        (&place, Value::Route(route("10.11.0.0/16", Some("192.0.2.1"), Some("lo")))),
+    ]);
+    host.kernel.apply(&Plan::between(&values, &refused)).unwrap_err();
+    assert_eq!(host.difference(&values), "");
+    // The same inside the sandbox alone.
+    let mut without = values.clone();
+    for (at, key, _) in values.iter().filter(|(at, key, _)| *at == &place && !matches!(key, Key::Link(_))) {
+        without.remove(at, key);
+    }
+    without.extend(refused);
+    host.kernel.apply(&Plan::between(&values, &without)).unwrap_err();
+    assert_eq!(host.difference(&values), "");
+}
+
+/// Somebody's link of another kind has the name: it is replaced, in the right place, with all that belongs to it.
+#[test]
+fn a_link_of_the_wrong_kind_is_replaced_entirely() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let at_host = &Place::Host;
+    let port = BridgePort { isolated: true, ..BridgePort::default() };
+    let values = set(&[
+        (at_host, Value::Link(Link { mtu: Some(1400), ..bridge("br0") })),
+        (at_host, Value::Sysctl(Sysctl::new("net/ipv4/conf/br0/route_localnet", "1"))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        (
+            at_host,
+            Value::Link(Link {
+                mtu: Some(1400),
+                master: Some("br0".into()),
+                port: Some(port),
+                alias: Some("an endpoint".into()),
+                ..veth("lsv0", "eth0", &place)
+            }),
+        ),
+        (&place, Value::Link(Link { mtu: Some(1400), ..link("eth0", LinkKind::VethPeer) })),
+        (&place, address("eth0", "10.9.0.2/24")),
+    ]);
+    shell(
+        "ip link add br0 type veth peer name x0 && ip addr add 10.9.0.1/24 brd + dev br0 && ip link add lsv0 type bridge && \
+         echo 1 > /proc/sys/net/ipv4/conf/br0/route_localnet",
+    );
+    host.repair(&values);
+    assert!(!shell("ip -br link").contains("eth0"), "the other end belongs into the sandbox");
+    let seen = shell("ip -d link show lsv0");
+    for part in ["veth", "mtu 1400", "master br0", "isolated on", "alias an endpoint"] {
+        assert!(seen.contains(part), "{part} in {seen}");
+    }
+    shell(&format!("nsenter --net={} ping -c 1 -W 2 10.9.0.1", path.display()));
+}
+
+/// What a crash left is a veth pair most of the time.
+#[test]
+fn an_orphaned_pair_is_removed() {
+    let host = Host::new();
+    let (path, _) = host.sandbox("one");
+    shell(&format!("ip link add lsv0 type veth peer name eth0 netns {}", path.display()));
+    let seen = host.kernel.observe(&Values::new(), "lsv").unwrap();
+    assert_eq!(seen.len(), 1);
+    host.kernel.apply(&Plan::between(&seen, &Values::new())).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+}
+
+/// The other end of a pair cannot be made alone, so a link in its place is nobody's to replace.
+#[test]
+fn a_link_in_place_of_the_other_end_stays() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    shell(&format!("nsenter --net={} ip link add eth0 type bridge", path.display()));
+    let values = set(&[(&place, Value::Link(link("eth0", LinkKind::VethPeer)))]);
+    let plan = Plan::between(&host.kernel.observe(&values, "").unwrap(), &values);
+    let error = host.kernel.apply(&plan).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Exists, "{error}");
+    assert!(error.to_string().contains("eth0"), "{error}");
+    assert!(shell(&format!("nsenter --net={} ip -d link show eth0", path.display())).contains("bridge "));
+}
+
+#[test]
+fn what_a_tunnel_was_made_with_is_seen_and_put_right() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let vxlan = Vxlan { vni: 42, port: 4789, local: Some("10.9.0.1".parse().unwrap()), learning: false };
+    let values = set(&[
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, Value::Link(link("vx0", LinkKind::Vxlan(vxlan)))),
+        (at_host, Value::Link(link("mv0", LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private }))),
+    ]);
+    shell(
+        "ip link add br0 type bridge mcast_snooping 0 && ip link add vx0 type vxlan id 43 dstport 4790 local 10.9.0.2 && \
+         ip link add d0 type bridge && ip link add mv0 link d0 type macvlan mode bridge",
+    );
+    let plan = Plan::between(&host.kernel.observe(&values, "").unwrap(), &values).to_string();
+    assert!(plan.contains("vx0") && plan.contains("mv0"), "{plan}");
+    host.repair(&values);
+    assert!(shell("ip -d link show vx0").contains("vxlan id 42 local 10.9.0.1"));
+    assert!(shell("ip -d link show mv0").contains("mv0@br0"));
+    assert!(shell("ip -d link show mv0").contains("mode private"));
+}
+
+/// A plan's order means nothing: names and prefixes that sort badly are made all the same.
+#[test]
+fn what_others_depend_on_is_made_first() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let macvlan = LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private };
+    let values = set(&[
+        (at_host, Value::Link(link("a0", macvlan))),
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        // The default route sorts before the route that its next hop is reached by.
+        (at_host, Value::Route(route("0.0.0.0/0", Some("10.99.0.1"), Some("br0")))),
+        (at_host, Value::Route(route("10.99.0.1/32", None, Some("br0")))),
+    ]);
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+    host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+}
+
+/// Linux shows IPv6 routes that lead nowhere with the loopback interface.
+#[test]
+fn routes_that_lead_nowhere_are_seen_as_wanted() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let mut values = set(&[(at_host, Value::Link(link("lo", LinkKind::Loopback)))]);
+    for (destination, kind) in [
+        ("10.98.0.0/24", RouteKind::Unreachable),
+        ("10.99.0.0/24", RouteKind::Blackhole),
+        ("fd98::/64", RouteKind::Unreachable),
+        ("fd99::/64", RouteKind::Blackhole),
+    ] {
+        values.insert(Place::Host, &owner(), Value::Route(Route { kind, ..route(destination, None, None) }));
+    }
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+    host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
+    assert_eq!(shell("ip route; ip -6 route").trim(), "");
+}
+
+/// A host link and its other end are made by one request: the error names the one that is in the way.
+#[test]
+fn the_end_of_a_pair_that_is_in_the_way_is_named() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    shell(&format!("nsenter --net={} ip link add eth0 type bridge", path.display()));
+    let values = set(&[
+        (&Place::Host, Value::Link(veth("lsv0", "eth0", &place))),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+    ]);
+    let error = host.kernel.apply(&Plan::between(&Values::new(), &values)).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Exists, "{error}");
+    let place = place.to_string();
+    assert!(error.what().contains("eth0") && error.what().contains(&place), "{error}");
+    assert!(!error.what().contains("lsv0"), "{error}");
+    let seen = host.kernel.observe(&values, "").unwrap();
+    assert!(seen.get(&Place::Host, &Key::Link("lsv0".into())).is_none());
+}
+
+#[test]
+fn a_neighbour_that_was_learnt_is_not_in_the_way() {
+    let host = Host::new();
+    let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+    let values = set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (&Place::Host, address("br0", "10.9.0.1/24")),
+        (&Place::Host, Value::Neighbour(Neighbour { link: "br0".into(), address: "10.9.0.7".parse().unwrap(), mac })),
+    ]);
+    shell(
+        "ip link add br0 type bridge mcast_snooping 0 && ip addr add 10.9.0.1/24 brd + dev br0 && ip link set br0 up && \
+         ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:08 dev br0 nud stale",
+    );
+    host.repair(&values);
+    assert!(shell("ip neigh show dev br0").contains("10.9.0.7 lladdr 02:00:00:00:00:09 PERMANENT"));
+    // One that somebody has set is.
+    let other = Neighbour { link: "br0".into(), address: "10.9.0.7".parse().unwrap(), mac: MacAddr([2; 6]) };
+    let error = host.change(Change::Create(Place::Host, Value::Neighbour(other))).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Exists, "{error}");
+    assert_eq!(host.difference(&values), "");
+}
+
+/// An update is a deletion and a creation: what is gone meanwhile is made.
+#[test]
+fn a_route_that_is_gone_is_made_when_it_changes() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let base = set(&[
+        (at_host, Value::Link(bridge("br0"))),
+        (at_host, address("br0", "10.9.0.1/24")),
+        (at_host, address("br0", "10.9.0.2/24")),
+    ]);
+    host.make(&base);
+    let from = route("10.11.0.0/16", Some("10.9.0.7"), Some("br0"));
+    let to = Route { source: Some("10.9.0.2".parse().unwrap()), ..from.clone() };
+    host.change(Change::Update { place: Place::Host, from: Value::Route(from), to: Value::Route(to) }).unwrap();
+    assert!(shell("ip route").contains("10.11.0.0/16 via 10.9.0.7 dev br0 proto static src 10.9.0.2"));
+}
+
+/// A forwarding entry leads frames out of its port; what was only learnt does not count as one.
+#[test]
+fn a_forwarding_entry_leads_to_its_port() {
+    let host = Host::new();
+    let at_host = &Place::Host;
+    let mut values = set(&[(at_host, Value::Link(bridge("br0")))]);
+    let mut paths = Vec::new();
+    let mac = |n: u8| MacAddr([2, 0, 0, 0, 0, n]);
+    for n in [2u8, 3] {
+        let (path, place) = host.sandbox(&n.to_string());
+        let port = Link { master: Some("br0".into()), ..veth(&format!("lsv{n}"), "eth0", &place) };
+        values.insert(Place::Host, &owner(), Value::Link(port));
+        let inside = Link { mac: Some(mac(n)), ..link("eth0", LinkKind::VethPeer) };
+        values.insert(place.clone(), &owner(), Value::Link(inside));
+        values.insert(place.clone(), &owner(), address("eth0", &format!("10.9.0.{n}/24")));
+        paths.push(path);
+    }
+    host.make(&values);
+    let ping = format!("nsenter --net={} ping -c 1 -W 3 10.9.0.3", paths[0].display());
+    shell(&ping);
+    assert!(shell("bridge fdb show dev lsv3").contains("02:00:00:00:00:03 master br0"), "learnt");
+    let entry = FdbEntry { link: "lsv3".into(), mac: mac(3), remote: None };
+    values.insert(Place::Host, &owner(), Value::Fdb(entry));
+    assert_eq!(host.difference(&values), "+ [host] forwarding of 02:00:00:00:00:03 on lsv3\n");
+    host.repair(&values);
+    let seen = shell("bridge fdb show dev lsv3");
+    assert!(seen.contains("02:00:00:00:00:03 master br0 static"), "{seen}");
+    shell(&ping);
+}
+
+#[test]
+fn an_address_no_interface_may_have_is_invalid() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let multicast = Some(MacAddr([1, 0, 0, 0, 0, 1]));
+    for values in [
+        set(&[(&Place::Host, Value::Link(Link { mac: multicast, ..bridge("br0") }))]),
+        set(&[
+            (&Place::Host, Value::Link(veth("lsv0", "eth0", &place))),
+            (&place, Value::Link(Link { mac: multicast, ..link("eth0", LinkKind::VethPeer) })),
+        ]),
+    ] {
+        let error = host.kernel.apply(&Plan::between(&Values::new(), &values)).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Invalid, "{error}");
+    }
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+}
+
+/// A listing during which objects go may lack others; the kernel says so, and it is begun anew.
+#[test]
+fn a_listing_that_changes_interrupt_lacks_nothing() {
+    let host = Host::new();
+    let lines = |verb: &str, second: u32| -> String {
+        (0..2000).map(|n| format!("addr {verb} 10.{second}.{}.{}/32 dev lo\n", n / 250, n % 250 + 1)).collect()
+    };
+    let dir = host.dir.path().display().to_string();
+    std::fs::write(format!("{dir}/staying"), lines("add", 1) + &lines("add", 2)).unwrap();
+    std::fs::write(format!("{dir}/going"), lines("del", 1)).unwrap();
+    shell(&format!("ip -b {dir}/staying"));
+    // The kernel resumes a listing by counting: what goes before that place hides as much behind it.
+    let mut going = Command::new("ip").args(["-b", &format!("{dir}/going")]).spawn().unwrap();
+    let mut lacking = 0;
+    while going.try_wait().unwrap().is_none() {
+        // Where it never gets through, it says so.
+        let Ok(networks) = host.kernel.host_networks() else { continue };
+        let seen = networks.prefixes.iter().filter(|prefix| prefix.net.to_string().starts_with("10.2.")).count();
+        lacking += usize::from(seen != 2000);
+    }
+    assert_eq!(lacking, 0, "listings that lack addresses");
+}
+
+/// EACCES of an IPv6 address is no matter of rights.
+#[test]
+fn an_address_where_ipv6_is_off_says_so() {
+    let host = Host::new();
+    host.make(&set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (&Place::Host, Value::Sysctl(Sysctl::new("net/ipv6/conf/br0/disable_ipv6", "1"))),
+    ]));
+    let error = host.change(Change::Create(Place::Host, address("br0", "fd12:9::1/64"))).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unsupported, "{error}");
+    assert!(error.to_string().contains("disable_ipv6"), "{error}");
+}
