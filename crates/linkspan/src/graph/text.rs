@@ -20,7 +20,7 @@ pub(crate) fn text(picture: &Picture) -> String {
                 format!("{branch} {}{stopped}", sandbox.name),
                 link.interface.clone(),
                 link.addresses.join(", "),
-                sandbox.ports.iter().map(arrow).collect::<Vec<_>>().join(", "),
+                published(picture, sandbox, position),
             ]);
         }
         text.push_str(&table.render(None));
@@ -39,6 +39,13 @@ pub(crate) fn text(picture: &Picture) -> String {
     text
 }
 
+/// What is published by way of the network at `position`: everything, on the first one with a way out.
+fn published(picture: &Picture, sandbox: &Sandbox, position: usize) -> String {
+    let way_out = sandbox.links.iter().map(|link| link.network).find(|network| !picture.networks[*network].internal);
+    let ports = sandbox.ports.iter().filter(|_| way_out.is_none_or(|network| network == position));
+    ports.map(arrow).collect::<Vec<_>>().join(", ")
+}
+
 fn arrow(port: &Port) -> String {
     format!("host {} → {}", port.host, port.inside)
 }
@@ -55,7 +62,7 @@ mod tests {
         └─ job (ended)   eth0   172.17.1.3, fd3c:91a2:77b0::3
 
         back (bridge · 172.17.2.0/24 · internal)
-        ├─ web   eth1   172.17.2.2   host 8080 → 80/tcp, host 127.0.0.1:8443 → 443/tcp
+        ├─ web   eth1   172.17.2.2
         └─ db    eth0   172.17.2.3
         ");
     }

@@ -9,6 +9,7 @@ mod names;
 mod networks;
 mod output;
 mod publish;
+mod readme;
 mod refusals;
 mod resolver;
 mod run;
