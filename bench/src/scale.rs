@@ -29,7 +29,7 @@ pub(crate) fn measure(runs: usize) -> Result<Table> {
             daemon.client.create_sandbox(&member(number)?)?;
         }
         there = crowd;
-        rows.push(beside(&daemon, crowd, runs)?);
+        rows.extend(beside(&daemon, crowd, runs)?);
     }
     eprintln!("scale: removing them");
     Ok(Table { name: "scale", title: "Attach and detach beside endpoints on the same network", rows })
@@ -41,7 +41,7 @@ fn member(number: u16) -> Result<SandboxSpec> {
     Ok(SandboxSpec { ports, ..sandbox(&format!("member-{number}"), "crowd")? })
 }
 
-fn beside(daemon: &Daemon, crowd: u16, runs: usize) -> Result<Row> {
+fn beside(daemon: &Daemon, crowd: u16, runs: usize) -> Result<[Row; 4]> {
     let [mut connect, mut disconnect, mut create, mut remove]: [Split; 4] = Default::default();
     let one_more = member(crowd)?;
     let name = format!("member-{crowd}");
@@ -55,17 +55,17 @@ fn beside(daemon: &Daemon, crowd: u16, runs: usize) -> Result<Row> {
         create.time(daemon, |client| client.create_sandbox(&one_more))?;
         remove.time(daemon, |client| client.remove_sandbox(&name))?;
     }
-    let time = |name, split: &Split| Cell::new(name, Unit::Milliseconds, split.total());
-    Ok(Row {
-        what: format!("beside {crowd} endpoints"),
-        runs,
-        cells: vec![
-            time("connect", &connect),
-            time("disconnect", &disconnect),
-            time("create, 1 port", &create),
-            time("remove", &remove),
-            Cell::new("nft rules", Unit::Count, Summary::exact(counted.rules)),
-            Cell::new("elements", Unit::Count, Summary::exact(counted.elements)),
-        ],
-    })
+    let rows = [
+        ("network connect", connect),
+        ("network disconnect", disconnect),
+        ("sandbox create, 1 port", create),
+        ("sandbox remove, 1 port", remove),
+    ]
+    .map(|(what, split)| {
+        let mut row = split.row(format!("{what}, beside {crowd}"));
+        row.cells.push(Cell::new("nft rules", Unit::Count, Summary::exact(counted.rules)));
+        row.cells.push(Cell::new("elements", Unit::Count, Summary::exact(counted.elements)));
+        row
+    });
+    Ok(rows)
 }

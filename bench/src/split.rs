@@ -46,11 +46,6 @@ impl Split {
         *self = Self::default();
     }
 
-    /// The time of the whole call.
-    pub(crate) fn total(&self) -> Summary {
-        Summary::of_times(&self.total)
-    }
-
     /// A line of a report: the whole, and its parts.
     pub(crate) fn row(&self, what: impl Into<String>) -> Row {
         let part = |times: &[Duration]| Summary::of_times(times).median_only();
@@ -58,7 +53,7 @@ impl Split {
             what: what.into(),
             runs: self.total.len(),
             cells: vec![
-                Cell::new("total", Unit::Milliseconds, self.total()),
+                Cell::new("total", Unit::Milliseconds, Summary::of_times(&self.total)),
                 Cell::new("kernel", Unit::Milliseconds, part(&self.kernel)),
                 Cell::new("own", Unit::Milliseconds, part(&self.own)),
             ],
