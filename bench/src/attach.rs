@@ -2,11 +2,11 @@
 
 use crate::{
     Result,
-    daemon::{Daemon, sandbox},
+    daemon::{Daemon, published, sandbox},
     report::{Row, Table},
-    split::{Split, WARM_UP},
+    split,
 };
-use linkspan_model::{EndpointSpec, PortSpec, SandboxSpec};
+use linkspan_model::{EndpointSpec, SandboxSpec};
 
 /// Numbers of published ports.
 const PORTS: [u16; 4] = [0, 5, 100, 1000];
@@ -32,15 +32,13 @@ pub(crate) fn measure(runs: usize) -> Result<Table> {
 /// A live sandbox joins and leaves a network.
 fn live(daemon: &Daemon, network: &str, family: &str, runs: usize) -> Result<[Row; 2]> {
     daemon.client.create_sandbox(&sandbox("live", "other")?)?;
-    let (mut connect, mut disconnect) = (Split::default(), Split::default());
-    for run in 0..WARM_UP + runs {
-        if run == WARM_UP {
-            connect.forget();
-            disconnect.forget();
-        }
-        connect.time(daemon, |client| client.connect("live", &EndpointSpec::on(network)))?;
-        disconnect.time(daemon, |client| client.disconnect(network, "live", false))?;
-    }
+    let spec = EndpointSpec::on(network);
+    let [connect, disconnect] = split::in_turn(
+        daemon,
+        runs,
+        |client| client.connect("live", &spec),
+        |client| client.disconnect(network, "live", false),
+    )?;
     daemon.client.remove_sandbox("live")?;
     daemon.engine.wait_idle();
     Ok([connect.row(format!("network connect, {family}")), disconnect.row(format!("network disconnect, {family}"))])
@@ -48,25 +46,13 @@ fn live(daemon: &Daemon, network: &str, family: &str, runs: usize) -> Result<[Ro
 
 /// A sandbox comes with its namespace and goes with it.
 fn whole(daemon: &Daemon, ports: u16, runs: usize) -> Result<[Row; 2]> {
-    let spec = SandboxSpec { ports: published(ports)?, ..sandbox("web", "v4")? };
-    let (mut create, mut remove) = (Split::default(), Split::default());
-    for run in 0..WARM_UP + runs {
-        if run == WARM_UP {
-            create.forget();
-            remove.forget();
-        }
-        create.time(daemon, |client| client.create_sandbox(&spec))?;
-        remove.time(daemon, |client| client.remove_sandbox("web"))?;
-    }
+    let spec = SandboxSpec { ports: published(20_000, ports)?, ..sandbox("web", "v4")? };
+    let [create, remove] =
+        split::in_turn(daemon, runs, |client| client.create_sandbox(&spec), |client| client.remove_sandbox("web"))?;
     let of = match ports {
         0 => String::new(),
         1000 => ", 1,000 ports".to_owned(),
         some => format!(", {some} ports"),
     };
     Ok([create.row(format!("sandbox create{of}")), remove.row(format!("sandbox remove{of}"))])
-}
-
-/// So many ports, each published by itself.
-fn published(ports: u16) -> Result<Vec<PortSpec>> {
-    (0..ports).map(|port| Ok(format!("{}:{}", 20_000 + port, 1_000 + port).parse()?)).collect()
 }

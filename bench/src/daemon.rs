@@ -2,13 +2,13 @@
 //! `linkspan daemon` has them, on a kernel with a watch.
 
 use crate::{Result, timed::Timed};
-use linkspan_api::{Client, router};
+use linkspan_api::Client;
 use linkspan_dns::{DnsConfig, DnsServer};
 use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
 use linkspan_engine::{Config, Controller, Parts};
 use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
 use linkspan_kernel::Kernel;
-use linkspan_model::{EndpointSpec, IpamSpec, NetworkSpec, PoolSpec, SandboxSpec};
+use linkspan_model::{EndpointSpec, IpamSpec, NetworkSpec, PoolSpec, PortSpec, SandboxSpec};
 use linkspan_store::SqliteStore;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
@@ -57,14 +57,12 @@ impl Daemon {
         resolver.attach(&engine);
         let api = linkspan_api::Daemon::new(Arc::clone(&engine))?;
         let socket = places.path("run/linkspan.sock");
-        let context = runtime.enter();
-        let listener = UnixListener::bind(&socket)?;
-        let stopping = api.clone();
-        let served = axum::serve(listener, router(api.clone()))
-            .with_graceful_shutdown(async move { stopping.stopped().await })
-            .into_future();
-        drop(context);
-        let serving = Some(runtime.spawn(served));
+        let listener = {
+            let _context = runtime.enter();
+            UnixListener::bind(&socket)?
+        };
+        let served = api.clone();
+        let serving = Some(runtime.spawn(async move { served.serve(listener).await }));
         let client = Client::new(socket)?;
         Ok(Self { client, engine, kernel, api, serving, runtime: Some(runtime), places })
     }
@@ -114,6 +112,11 @@ pub(crate) fn network(name: &str, subnet: &str, ipv6: bool) -> Result<NetworkSpe
 /// A sandbox on a network.
 pub(crate) fn sandbox(name: &str, network: &str) -> Result<SandboxSpec> {
     Ok(SandboxSpec { name: Some(name.parse()?), networks: vec![EndpointSpec::on(network)], ..SandboxSpec::default() })
+}
+
+/// `ports` ports of the host from `first` on, each published by itself.
+pub(crate) fn published(first: u16, ports: u16) -> Result<Vec<PortSpec>> {
+    (0..ports).map(|port| Ok(format!("{}:{}", first + port, 1_000 + port).parse()?)).collect()
 }
 
 /// Its directories: the state on a disk, what ends with the machine on a tmpfs, as usual.

@@ -1,6 +1,10 @@
 //! How large the ruleset is, by the word of `nft`.
 
-use crate::Result;
+use crate::{
+    Result,
+    report::{Cell, Row, Unit},
+    summary::Summary,
+};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
@@ -11,6 +15,16 @@ pub(crate) struct Count {
     pub(crate) rules: f64,
     /// Elements of sets and maps.
     pub(crate) elements: f64,
+}
+
+impl Count {
+    /// `row` with these numbers at its end.
+    pub(crate) fn beside(&self, mut row: Row) -> Row {
+        for (name, number) in [("nft rules", self.rules), ("elements", self.elements)] {
+            row.cells.push(Cell::new(name, Unit::Count, Summary::exact(number)));
+        }
+        row
+    }
 }
 
 /// Counts it.

@@ -2,12 +2,10 @@
 
 use crate::{
     Result,
-    daemon::{Daemon, sandbox},
+    daemon::{Daemon, published, sandbox},
     interrupt,
-    report::{Cell, Row, Table, Unit},
-    ruleset,
-    split::{Split, WARM_UP},
-    summary::Summary,
+    report::{Row, Table},
+    ruleset, split,
 };
 use linkspan_model::{EndpointSpec, SandboxSpec};
 
@@ -20,8 +18,8 @@ pub(crate) fn measure(runs: usize) -> Result<Table> {
     daemon.network("crowd", "10.200.0.0/16", false)?;
     daemon.network("other", "10.203.0.0/16", false)?;
     daemon.client.create_sandbox(&sandbox("live", "other")?)?;
+    let mut rows = beside_ports(&daemon, runs)?;
     let mut there = 0;
-    let mut rows = Vec::new();
     for crowd in CROWDS {
         eprintln!("scale: beside {crowd} endpoints");
         for number in there..crowd {
@@ -32,40 +30,55 @@ pub(crate) fn measure(runs: usize) -> Result<Table> {
         rows.extend(beside(&daemon, crowd, runs)?);
     }
     eprintln!("scale: removing them");
-    Ok(Table { name: "scale", title: "Attach and detach beside endpoints on the same network", rows })
+    Ok(Table { name: "scale", title: "Attach and detach beside others on the same network", rows })
 }
 
 /// One of the crowd, with a port of its own.
 fn member(number: u16) -> Result<SandboxSpec> {
-    let ports = vec![format!("{}:80", 20_000 + number).parse()?];
-    Ok(SandboxSpec { ports, ..sandbox(&format!("member-{number}"), "crowd")? })
+    Ok(SandboxSpec { ports: published(20_000 + number, 1)?, ..sandbox(&format!("member-{number}"), "crowd")? })
 }
 
-fn beside(daemon: &Daemon, crowd: u16, runs: usize) -> Result<[Row; 4]> {
-    let [mut connect, mut disconnect, mut create, mut remove]: [Split; 4] = Default::default();
-    let one_more = member(crowd)?;
-    let name = format!("member-{crowd}");
-    let counted = ruleset::count()?;
-    for run in 0..WARM_UP + runs {
-        if run == WARM_UP {
-            [&mut connect, &mut disconnect, &mut create, &mut remove].into_iter().for_each(Split::forget);
+/// A sandbox with some ports beside very many ports of few sandboxes.
+fn beside_ports(daemon: &Daemon, runs: usize) -> Result<Vec<Row>> {
+    let crowd = |number: u16| format!("publisher-{number}");
+    let spec = SandboxSpec { ports: published(10_000, 5)?, ..sandbox("web", "crowd")? };
+    let mut rows = Vec::new();
+    for (what, publishers) in [("nothing", 0), ("10,000 ports", 10)] {
+        eprintln!("scale: beside {what}");
+        for number in 0..publishers {
+            let ports = published(20_000 + 1_000 * number, 1_000)?;
+            daemon.client.create_sandbox(&SandboxSpec { ports, ..sandbox(&crowd(number), "crowd")? })?;
         }
-        connect.time(daemon, |client| client.connect("live", &EndpointSpec::on("crowd")))?;
-        disconnect.time(daemon, |client| client.disconnect("crowd", "live", false))?;
-        create.time(daemon, |client| client.create_sandbox(&one_more))?;
-        remove.time(daemon, |client| client.remove_sandbox(&name))?;
+        let counted = ruleset::count()?;
+        let [create, remove] =
+            split::in_turn(daemon, runs, |client| client.create_sandbox(&spec), |client| client.remove_sandbox("web"))?;
+        rows.push(counted.beside(create.row(format!("sandbox create, 5 ports, beside {what}"))));
+        rows.push(counted.beside(remove.row(format!("sandbox remove, 5 ports, beside {what}"))));
+        for number in 0..publishers {
+            daemon.client.remove_sandbox(&crowd(number))?;
+        }
+        daemon.engine.wait_idle();
     }
+    Ok(rows)
+}
+
+/// Another endpoint beside `crowd` of them.
+fn beside(daemon: &Daemon, crowd: u16, runs: usize) -> Result<[Row; 4]> {
+    let counted = ruleset::count()?;
+    let (live, one_more, name) = (EndpointSpec::on("crowd"), member(crowd)?, format!("member-{crowd}"));
+    let [connect, disconnect] = split::in_turn(
+        daemon,
+        runs,
+        |client| client.connect("live", &live),
+        |client| client.disconnect("crowd", "live", false),
+    )?;
+    let [create, remove] =
+        split::in_turn(daemon, runs, |client| client.create_sandbox(&one_more), |client| client.remove_sandbox(&name))?;
     let rows = [
         ("network connect", connect),
         ("network disconnect", disconnect),
         ("sandbox create, 1 port", create),
         ("sandbox remove, 1 port", remove),
-    ]
-    .map(|(what, split)| {
-        let mut row = split.row(format!("{what}, beside {crowd}"));
-        row.cells.push(Cell::new("nft rules", Unit::Count, Summary::exact(counted.rules)));
-        row.cells.push(Cell::new("elements", Unit::Count, Summary::exact(counted.elements)));
-        row
-    });
-    Ok(rows)
+    ];
+    Ok(rows.map(|(what, split)| counted.beside(split.row(format!("{what}, beside {crowd} endpoints")))))
 }

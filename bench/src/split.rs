@@ -11,7 +11,25 @@ use linkspan_api::Client;
 use std::time::{Duration, Instant};
 
 /// Runs before the first one that counts: caches fill, memory is there.
-pub(crate) const WARM_UP: usize = 5;
+const WARM_UP: usize = 5;
+
+/// Times `come` and `go` in turn, `runs` times.
+pub(crate) fn in_turn<A, B>(
+    daemon: &Daemon,
+    runs: usize,
+    come: impl Fn(&Client) -> linkspan_model::Result<A>,
+    go: impl Fn(&Client) -> linkspan_model::Result<B>,
+) -> Result<[Split; 2]> {
+    let (mut coming, mut going) = (Split::default(), Split::default());
+    for run in 0..WARM_UP + runs {
+        if run == WARM_UP {
+            (coming, going) = (Split::default(), Split::default());
+        }
+        coming.time(daemon, &come)?;
+        going.time(daemon, &go)?;
+    }
+    Ok([coming, going])
+}
 
 /// The times of one kind of call.
 #[derive(Debug, Default)]
@@ -23,27 +41,18 @@ pub(crate) struct Split {
 
 impl Split {
     /// Times `call`, and then waits until what happens behind its answer has happened.
-    pub(crate) fn time<T>(
-        &mut self,
-        daemon: &Daemon,
-        call: impl FnOnce(&Client) -> linkspan_model::Result<T>,
-    ) -> Result<T> {
+    fn time<T>(&mut self, daemon: &Daemon, call: impl FnOnce(&Client) -> linkspan_model::Result<T>) -> Result<()> {
         interrupt::check()?;
         daemon.kernel.take();
         let start = Instant::now();
-        let given = call(&daemon.client)?;
+        call(&daemon.client)?;
         let total = start.elapsed();
         let kernel = daemon.kernel.take();
         self.total.push(total);
         self.kernel.push(kernel);
         self.own.push(total.saturating_sub(kernel));
         daemon.engine.wait_idle();
-        Ok(given)
-    }
-
-    /// Forgets what was timed so far.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        Ok(())
     }
 
     /// A line of a report: the whole, and its parts.
