@@ -68,6 +68,10 @@ impl Kernel for Timed {
         self.timed(|linux| linux.create_netns(path))
     }
 
+    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()> {
+        self.timed(|linux| linux.keep_netns(place, path))
+    }
+
     fn remove_netns(&self, path: &Path) -> Result<()> {
         self.timed(|linux| linux.remove_netns(path))
     }
