@@ -7,7 +7,7 @@ use linkspan_kernel::{
     Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Neighbour, Owner,
     Place, Plan, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
-use linkspan_model::{ErrorClass, MacAddr};
+use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
 use nix::{mount::MsFlags, sched::CloneFlags};
 use std::{path::PathBuf, process::Command};
 
@@ -552,4 +552,37 @@ fn an_address_where_ipv6_is_off_says_so() {
     let error = host.change(Change::Create(Place::Host, address("br0", "fd12:9::1/64"))).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unsupported, "{error}");
     assert!(error.to_string().contains("disable_ipv6"), "{error}");
+}
+
+/// Programs hold the same port at other addresses, and a connection has the port of its server: the holder
+/// is who is in the way.
+#[test]
+fn the_holder_of_a_port_is_who_is_in_the_way() {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    let host = Host::new();
+    shell("ip link set lo up");
+    let _ours = (
+        TcpListener::bind("127.0.0.2:80").unwrap(),
+        UdpSocket::bind("127.0.0.2:53").unwrap(),
+        UdpSocket::bind("[::1]:53").unwrap(),
+    );
+    let server = TcpListener::bind("[::]:8080").unwrap();
+    let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+    let _accepted = server.accept().unwrap();
+    let theirs: [(std::os::fd::OwnedFd, &str, Protocol, u16); 3] = [
+        (TcpListener::bind("127.0.0.1:80").unwrap().into(), "127.0.0.1", Protocol::Tcp, 80),
+        (UdpSocket::bind("127.0.0.1:53").unwrap().into(), "127.0.0.1", Protocol::Udp, 53),
+        (server.into(), "127.0.0.3", Protocol::Tcp, 8080),
+    ];
+    for (socket, address, protocol, port) in theirs {
+        // The child has the socket as its standard input, and nobody else has it.
+        let mut child = Command::new("sleep").arg("60").stdin(socket).spawn().unwrap();
+        let result =
+            host.kernel.check_ports_free(Some(address.parse().unwrap()), protocol, PortRange::one(port)).unwrap_err();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(result.class(), ErrorClass::InUse);
+        assert!(result.holder().unwrap_or_default().contains(&format!("(pid {})", child.id())), "{result}");
+    }
+    drop(client);
 }
