@@ -243,7 +243,7 @@ fn as_wanted(scene: &Scene, seen: &seen::SeenLink, wanted: &Link) -> Link {
     link
 }
 
-fn route_address(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn route_address(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(ip) => Some((*ip).into()),
         RouteAddress::Inet6(ip) => Some((*ip).into()),
