@@ -181,6 +181,7 @@ impl Kernel for FakeKernel {
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         let state = self.state();
         state.check_place(place)?;
+        state.objects.check_sysctl(place, path)?;
         Ok(state.objects.sysctl(place, path))
     }
 }
