@@ -5,7 +5,7 @@
 
 use linkspan_kernel::{
     Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Neighbour, Owner,
-    Place, Plan, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    Place, Plan, PortState, Retirement, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
 use nix::{mount::MsFlags, sched::CloneFlags};
@@ -562,4 +562,45 @@ fn the_holder_of_a_port_is_who_is_in_the_way() {
         assert!(result.holder().unwrap_or_default().contains(&format!("(pid {})", child.id())), "{result}");
     }
     drop(client);
+}
+
+/// A namespace that was unmounted leaves the file that it was mounted on: as gone as one without a file.
+#[test]
+fn a_namespace_that_was_unmounted_is_gone() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let values = set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (&Place::Host, Value::Link(Link { master: Some("br0".into()), ..veth("lsv0", "eth0", &place) })),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+        (&place, address("eth0", "10.9.0.2/24")),
+    ]);
+    host.make(&values);
+    shell(&format!("umount {}", path.display()));
+    assert!(host.kernel.observe(&values, "").unwrap().get(&place, &Key::Link("eth0".into())).is_none());
+    host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+    let error = host.change(Change::Create(place, address("eth0", "10.9.0.2/24"))).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Invalid, "{error}");
+}
+
+/// A link that cannot be deleted and is in the group of those that wait for it.
+#[test]
+fn a_strange_link_in_the_group_holds_up_nothing() {
+    let host = Host::new();
+    shell("ip link set lo group 4711 && ip link add lsv0 group 4711 type veth peer name p0");
+    let retirement = Retirement { group: 4711, links: vec!["lsv0".into()] };
+    host.kernel.retire_links(&retirement).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+    host.kernel.retire_links(&retirement).unwrap();
+}
+
+#[test]
+fn the_other_end_of_a_pair_gets_all_that_is_wanted_of_it() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let inside = Link { alias: Some("eth0 of web".into()), group: 7, ..link("eth0", LinkKind::VethPeer) };
+    let values = set(&[(&Place::Host, Value::Link(veth("lsv0", "eth0", &place))), (&place, Value::Link(inside))]);
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
 }

@@ -1,7 +1,7 @@
 //! What the kernel holds of the objects somebody wants, in the terms they want them in.
 
 use super::{
-    Linux, nft,
+    Entered, Linux, nft,
     rtnl::{RtSocket, observe as seen},
     sysctl,
 };
@@ -10,7 +10,7 @@ use crate::{
     RouteKind, Sysctl, Value, Values,
 };
 use ipnet::IpNet;
-use linkspan_model::{ErrorClass, MacAddr, Result};
+use linkspan_model::{MacAddr, Result};
 use netlink_packet_route::{
     AddressFamily,
     address::AddressAttribute,
@@ -35,10 +35,10 @@ pub(super) fn observe(linux: &Linux, wanted: &Values, prefix: &str) -> Result<Va
     let mut values = Values::new();
     for (place, wanted) in places {
         let prefix = if *place == Place::Host { prefix } else { "" };
-        match linux.within(place, || look(place, &wanted, prefix, &mut values)) {
+        match linux.enter(place, || look(place, &wanted, prefix, &mut values)) {
             // A namespace that has gone holds nothing.
-            Err(error) if *place != Place::Host && error.class() == ErrorClass::NotFound => {}
-            result => result?,
+            Entered::Gone(_) => {}
+            Entered::Done(result) => result?,
         }
     }
     Ok(values)
