@@ -604,3 +604,23 @@ fn the_other_end_of_a_pair_gets_all_that_is_wanted_of_it() {
     host.make(&values);
     assert_eq!(host.difference(&values), "");
 }
+
+/// Linux reads back with tabulators what was written with blanks.
+#[test]
+fn a_setting_of_several_numbers_is_seen_as_wanted() {
+    let host = Host::new();
+    let values = set(&[(&Place::Host, Value::Sysctl(Sysctl::new("net/ipv4/ip_local_port_range", "20000 30000")))]);
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+}
+
+#[test]
+fn a_default_route_of_several_next_hops_has_an_mtu() {
+    let host = Host::new();
+    shell(
+        "ip link add e0 mtu 1380 type veth peer name e1 && ip link set e0 up && ip link set e1 up && \
+         ip addr add 10.20.0.2/24 dev e0 && \
+         ip route add default nexthop via 10.20.0.1 dev e0 nexthop via 10.20.0.3 dev e0",
+    );
+    assert_eq!(host.kernel.host_networks().unwrap().default_mtu, Some(1380));
+}

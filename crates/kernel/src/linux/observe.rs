@@ -290,6 +290,10 @@ pub(super) fn route(message: &RouteMessage, name: impl Fn(u32) -> Option<String>
             }
             RouteAttribute::Gateway(address) => route.gateway = route_address(address),
             RouteAttribute::Oif(index) => route.link = name(*index),
+            // Of several next hops the first stands for all.
+            RouteAttribute::MultiPath(hops) if route.link.is_none() => {
+                route.link = hops.first().and_then(|hop| name(hop.interface_index));
+            }
             RouteAttribute::Table(table) => route.table = *table,
             RouteAttribute::Priority(metric) => route.metric = *metric,
             RouteAttribute::PrefSource(address) => route.source = route_address(address),
