@@ -97,7 +97,8 @@ pub struct Retirement {
 pub struct Flow {
     /// The protocol.
     pub protocol: Protocol,
-    /// The address; any where absent.
+    /// The address. Where absent: any of the host's, as original destination; connections to servers
+    /// elsewhere that listen at such a port are none of the flow.
     pub address: Option<IpAddr>,
     /// The ports.
     pub ports: PortRange,

@@ -167,6 +167,17 @@ fn neighbours_learn_who_has_the_addresses_now() {
     assert_eq!(known.matches("lladdr 02:00:00:00:00:02").count(), 2, "{known}");
 }
 
+/// An IPv6 address can be announced only by who has it.
+#[test]
+fn an_address_that_cannot_be_announced_does_not_hold_up_the_others() {
+    let bench = Bench::new();
+    let capture = Capture::of(&bench, 1, "arp and arp[7] = 1 and src host 10.9.0.2 and dst host 10.9.0.2");
+    let addresses = ["fd12:9::99".parse().unwrap(), "10.9.0.2".parse().unwrap()];
+    let error = bench.kernel.announce(&bench.place(2), "eth0", MAC, &addresses).unwrap_err();
+    assert!(error.to_string().contains("fd12:9::99"), "{error}");
+    capture.packets();
+}
+
 #[test]
 fn what_is_not_there_cannot_be_announced() {
     let bench = Bench::new();

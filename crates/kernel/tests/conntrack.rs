@@ -17,7 +17,9 @@ const TRACKING: &str = "table inet t { chain c { type filter hook input priority
 /// Moves the test's thread to a namespace of its own, which goes with the thread.
 fn host() -> Linux {
     nix::sched::unshare(CloneFlags::CLONE_NEWNET).unwrap();
-    shell("ip link set lo up");
+    shell(
+        "ip link set lo up && ip addr add 10.1.0.1 dev lo && ip addr add 10.1.0.2 dev lo && ip addr add fd12::1 dev lo",
+    );
     feed("nft", &["-f", "-"], TRACKING);
     Linux::new().unwrap()
 }
@@ -125,6 +127,28 @@ fn sctp_and_zones_are_named_exactly() {
     assert_eq!(kernel.flush_conntrack(&[flow(Protocol::Sctp, None, 80, 80)]).unwrap(), 1);
     assert_eq!(kernel.flush_conntrack(&[flow(Protocol::Tcp, None, 80, 80)]).unwrap(), 2, "in each zone");
     assert_eq!(tracked(), [""; 0]);
+}
+
+/// A port published on any address of the host is no port of anybody else: clients of servers elsewhere stay
+/// connected, those of the host, those of sandboxes, and those of ports published under another number.
+#[test]
+fn connections_to_ports_elsewhere_stay() {
+    let kernel = host();
+    let masqueraded = "--reply-src 198.51.100.7 --reply-dst 10.1.0.1 --reply-port-src 443 --reply-port-dst 4000";
+    connect("tcp", "172.20.0.2", ("198.51.100.7", 443), masqueraded);
+    connect("tcp", "10.1.0.1", ("198.51.100.8", 443), "");
+    connect("tcp", "fd12::1", ("fd12:7::8", 443), "");
+    let other_port = "--reply-src 172.20.0.3 --reply-dst 10.1.0.9 --reply-port-src 443 --reply-port-dst 4000";
+    connect("tcp", "10.1.0.9", ("10.1.0.1", 8443), other_port);
+    let before = tracked();
+    assert_eq!(kernel.flush_conntrack(&[flow(Protocol::Tcp, None, 443, 443)]).unwrap(), 0);
+    assert_eq!(tracked(), before);
+    // What is led to a sandbox goes, and what came to the port before it was published.
+    let published = "--reply-src 172.20.0.4 --reply-dst 10.1.0.9 --reply-port-src 443 --reply-port-dst 4000";
+    connect("tcp", "10.1.0.9", ("10.1.0.2", 443), published);
+    connect("tcp", "10.1.0.9", ("127.0.0.5", 443), "");
+    assert_eq!(kernel.flush_conntrack(&[flow(Protocol::Tcp, None, 443, 443)]).unwrap(), 2);
+    assert_eq!(tracked(), before);
 }
 
 /// More than one answer of the kernel holds, and entries that stay among those that go.

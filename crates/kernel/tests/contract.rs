@@ -141,6 +141,10 @@ contract!(
     a_link_that_is_gone_can_be_retired,
     namespaces_have_identities,
     a_namespace_lives_as_long_as_one_of_its_files,
+    what_is_left_to_the_kernel_is_not_reported,
+    what_no_link_may_be_called_is_refused,
+    a_setting_of_no_link_is_not_found,
+    a_link_of_another_kind_is_seen_as_such,
 );
 
 fn what_is_made_is_seen_as_it_was_wanted(bench: &Bench) {
@@ -318,6 +322,66 @@ fn a_namespace_lives_as_long_as_one_of_its_files(bench: &Bench) {
     assert_eq!(difference(bench, &theirs), "");
     bench.kernel.remove_netns(&second).unwrap();
     assert_eq!(class(bench.kernel.netns_identity(&two)), ErrorClass::NotFound);
+}
+
+fn what_is_left_to_the_kernel_is_not_reported(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let (_, all) = network(&place);
+    bench.make(&all);
+    let mut less = Values::new();
+    for (place, _, entry) in all.iter() {
+        let mut value = entry.value.clone();
+        if let Value::Link(link) = &mut value {
+            (link.mac, link.mtu, link.alias, link.port) = (None, None, None, None);
+        }
+        less.insert(place.clone(), &owner(), value);
+    }
+    assert_eq!(difference(bench, &less), "");
+}
+
+fn what_no_link_may_be_called_is_refused(bench: &Bench) {
+    let place = Place::Netns(bench.netns("one"));
+    let long = "sixteen-bytes-xx";
+    for values in [
+        set(&[(&Place::Host, Value::Link(bridge(long)))]),
+        set(&[
+            (&Place::Host, Value::Link(link("lsv0", LinkKind::Veth { peer: long.into(), peer_place: place.clone() }))),
+            (&place, Value::Link(link(long, LinkKind::VethPeer))),
+        ]),
+        set(&[(&Place::Host, Value::Link(Link { alias: Some("x".repeat(256)), ..bridge("br0") }))]),
+        set(&[(&Place::Host, Value::Link(Link { mac: Some(MacAddr([1, 0, 0, 0, 0, 1])), ..bridge("br0") }))]),
+    ] {
+        assert_eq!(class(bench.kernel.apply(&Plan::between(&Values::new(), &values))), ErrorClass::Invalid);
+    }
+    assert!(
+        bench.kernel.observe(&Values::new(), "l").unwrap().iter().all(|(_, key, _)| *key == Key::Link("lo".into()))
+    );
+}
+
+fn a_setting_of_no_link_is_not_found(bench: &Bench) {
+    let path = "net/ipv4/conf/nowhere/forwarding";
+    assert_eq!(class(bench.kernel.read_sysctl(&Place::Host, path)), ErrorClass::NotFound);
+    let setting = set(&[(&Place::Host, Value::Sysctl(Sysctl::new(path, "1")))]);
+    assert_eq!(class(bench.kernel.apply(&Plan::between(&Values::new(), &setting))), ErrorClass::NotFound);
+}
+
+fn a_link_of_another_kind_is_seen_as_such(bench: &Bench) {
+    let host = &Place::Host;
+    let place = Place::Netns(bench.netns("one"));
+    bench.make(&set(&[(host, Value::Link(bridge("lsv0"))), (host, address("lsv0", "10.9.0.1/24"))]));
+    let pair = link("lsv0", LinkKind::Veth { peer: "eth0".into(), peer_place: place.clone() });
+    let wanted = set(&[
+        (host, Value::Link(pair)),
+        (host, address("lsv0", "10.9.0.1/24")),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+        (&place, address("eth0", "10.9.0.2/24")),
+    ]);
+    let plan = Plan::between(&bench.kernel.observe(&wanted, "lsv").unwrap(), &wanted);
+    bench.kernel.apply(&plan).unwrap();
+    assert_eq!(difference(bench, &wanted), "");
+    bench.kernel.apply(&Plan::between(&wanted, &Values::new())).unwrap();
+    let seen = bench.kernel.observe(&wanted, "lsv").unwrap();
+    assert!(seen.is_empty(), "{seen:?}");
 }
 
 fn shell(command: &str) -> String {

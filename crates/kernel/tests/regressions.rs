@@ -5,9 +5,9 @@
 
 use linkspan_kernel::{
     Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Neighbour, Owner,
-    Place, Plan, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    Place, Plan, PortState, Retirement, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
-use linkspan_model::{ErrorClass, MacAddr};
+use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
 use nix::{mount::MsFlags, sched::CloneFlags};
 use std::{path::PathBuf, process::Command};
 
@@ -518,29 +518,6 @@ fn an_address_no_interface_may_have_is_invalid() {
     assert_eq!(shell("ip -br link | wc -l").trim(), "1");
 }
 
-/// A listing during which objects go may lack others; the kernel says so, and it is begun anew.
-#[test]
-fn a_listing_that_changes_interrupt_lacks_nothing() {
-    let host = Host::new();
-    let lines = |verb: &str, second: u32| -> String {
-        (0..2000).map(|n| format!("addr {verb} 10.{second}.{}.{}/32 dev lo\n", n / 250, n % 250 + 1)).collect()
-    };
-    let dir = host.dir.path().display().to_string();
-    std::fs::write(format!("{dir}/staying"), lines("add", 1) + &lines("add", 2)).unwrap();
-    std::fs::write(format!("{dir}/going"), lines("del", 1)).unwrap();
-    shell(&format!("ip -b {dir}/staying"));
-    // The kernel resumes a listing by counting: what goes before that place hides as much behind it.
-    let mut going = Command::new("ip").args(["-b", &format!("{dir}/going")]).spawn().unwrap();
-    let mut lacking = 0;
-    while going.try_wait().unwrap().is_none() {
-        // Where it never gets through, it says so.
-        let Ok(networks) = host.kernel.host_networks() else { continue };
-        let seen = networks.prefixes.iter().filter(|prefix| prefix.net.to_string().starts_with("10.2.")).count();
-        lacking += usize::from(seen != 2000);
-    }
-    assert_eq!(lacking, 0, "listings that lack addresses");
-}
-
 /// EACCES of an IPv6 address is no matter of rights.
 #[test]
 fn an_address_where_ipv6_is_off_says_so() {
@@ -552,4 +529,98 @@ fn an_address_where_ipv6_is_off_says_so() {
     let error = host.change(Change::Create(Place::Host, address("br0", "fd12:9::1/64"))).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unsupported, "{error}");
     assert!(error.to_string().contains("disable_ipv6"), "{error}");
+}
+
+/// Programs hold the same port at other addresses, and a connection has the port of its server: the holder
+/// is who is in the way.
+#[test]
+fn the_holder_of_a_port_is_who_is_in_the_way() {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    let host = Host::new();
+    shell("ip link set lo up");
+    let _ours = (
+        TcpListener::bind("127.0.0.2:80").unwrap(),
+        UdpSocket::bind("127.0.0.2:53").unwrap(),
+        UdpSocket::bind("[::1]:53").unwrap(),
+    );
+    let server = TcpListener::bind("[::]:8080").unwrap();
+    let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+    let _accepted = server.accept().unwrap();
+    let theirs: [(std::os::fd::OwnedFd, &str, Protocol, u16); 3] = [
+        (TcpListener::bind("127.0.0.1:80").unwrap().into(), "127.0.0.1", Protocol::Tcp, 80),
+        (UdpSocket::bind("127.0.0.1:53").unwrap().into(), "127.0.0.1", Protocol::Udp, 53),
+        (server.into(), "127.0.0.3", Protocol::Tcp, 8080),
+    ];
+    for (socket, address, protocol, port) in theirs {
+        // The child has the socket as its standard input, and nobody else has it.
+        let mut child = Command::new("sleep").arg("60").stdin(socket).spawn().unwrap();
+        let result =
+            host.kernel.check_ports_free(Some(address.parse().unwrap()), protocol, PortRange::one(port)).unwrap_err();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(result.class(), ErrorClass::InUse);
+        assert!(result.holder().unwrap_or_default().contains(&format!("(pid {})", child.id())), "{result}");
+    }
+    drop(client);
+}
+
+/// A namespace that was unmounted leaves the file that it was mounted on: as gone as one without a file.
+#[test]
+fn a_namespace_that_was_unmounted_is_gone() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let values = set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (&Place::Host, Value::Link(Link { master: Some("br0".into()), ..veth("lsv0", "eth0", &place) })),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+        (&place, address("eth0", "10.9.0.2/24")),
+    ]);
+    host.make(&values);
+    shell(&format!("umount {}", path.display()));
+    assert!(host.kernel.observe(&values, "").unwrap().get(&place, &Key::Link("eth0".into())).is_none());
+    host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+    let error = host.change(Change::Create(place, address("eth0", "10.9.0.2/24"))).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Invalid, "{error}");
+}
+
+/// A link that cannot be deleted and is in the group of those that wait for it.
+#[test]
+fn a_strange_link_in_the_group_holds_up_nothing() {
+    let host = Host::new();
+    shell("ip link set lo group 4711 && ip link add lsv0 group 4711 type veth peer name p0");
+    let retirement = Retirement { group: 4711, links: vec!["lsv0".into()] };
+    host.kernel.retire_links(&retirement).unwrap();
+    assert_eq!(shell("ip -br link | wc -l").trim(), "1");
+    host.kernel.retire_links(&retirement).unwrap();
+}
+
+#[test]
+fn the_other_end_of_a_pair_gets_all_that_is_wanted_of_it() {
+    let host = Host::new();
+    let (_, place) = host.sandbox("one");
+    let inside = Link { alias: Some("eth0 of web".into()), group: 7, ..link("eth0", LinkKind::VethPeer) };
+    let values = set(&[(&Place::Host, Value::Link(veth("lsv0", "eth0", &place))), (&place, Value::Link(inside))]);
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+}
+
+/// Linux reads back with tabulators what was written with blanks.
+#[test]
+fn a_setting_of_several_numbers_is_seen_as_wanted() {
+    let host = Host::new();
+    let values = set(&[(&Place::Host, Value::Sysctl(Sysctl::new("net/ipv4/ip_local_port_range", "20000 30000")))]);
+    host.make(&values);
+    assert_eq!(host.difference(&values), "");
+}
+
+#[test]
+fn a_default_route_of_several_next_hops_has_an_mtu() {
+    let host = Host::new();
+    shell(
+        "ip link add e0 mtu 1380 type veth peer name e1 && ip link set e0 up && ip link set e1 up && \
+         ip addr add 10.20.0.2/24 dev e0 && \
+         ip route add default nexthop via 10.20.0.1 dev e0 nexthop via 10.20.0.3 dev e0",
+    );
+    assert_eq!(host.kernel.host_networks().unwrap().default_mtu, Some(1380));
 }

@@ -1,7 +1,9 @@
 use super::{BridgeOptions, bridge_name, mtu, owner_of_network, ruleset};
+use ipnet::IpNet;
 use linkspan_engine::NetworkRecord;
-use linkspan_kernel::{Address, Bridge, Link, LinkKind, Place, Sysctl, Value, Values};
+use linkspan_kernel::{Address, Bridge, Link, LinkKind, Place, Route, RouteKind, Sysctl, Value, Values};
 use linkspan_model::{MacAddr, NetworkId, Result};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The kernel objects of a bridge network: the bridge, its addresses and settings, its
 /// elements of the ruleset.
@@ -38,11 +40,31 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
         // second or more, the host could ask for no neighbour on the bridge.
         insert(Value::Sysctl(Sysctl::new(conf("ipv6", "accept_dad"), "0")));
     }
+    if network.spec.enable_ipv6 && !network.spec.internal {
+        insert(Value::Route(loopback_replies(network.id, &bridge)));
+    }
     for gateway in network.pools.iter().filter_map(|pool| pool.gateway) {
         insert(Value::Address(Address { link: bridge.clone(), address: gateway }));
     }
     ruleset::network_elements(network, &options).into_iter().for_each(insert);
     Ok(values)
+}
+
+/// Ports published on `[::1]`: answers to the loopback come in at the bridge, and Linux takes what is for the loopback
+/// only where a route says so of that very interface (RT6_LOOKUP_F_IFACE). It is asked after the addresses were
+/// translated; what carries `::1` on the wire never gets that far. Routes to one destination differ in their metric.
+fn loopback_replies(network: NetworkId, bridge: &str) -> Route {
+    let mut metric = [0; 4];
+    metric.copy_from_slice(&network.as_bytes()[..4]);
+    Route {
+        destination: IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)),
+        gateway: None,
+        link: Some(bridge.to_owned()),
+        table: Route::LOCAL,
+        metric: u32::from_be_bytes(metric) | 1 << 30,
+        source: None,
+        kind: RouteKind::Local,
+    }
 }
 
 /// A stable address for the bridge of a network.

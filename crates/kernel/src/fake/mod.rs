@@ -245,6 +245,8 @@ impl Kernel for FakeKernel {
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         let state = self.state();
         state.check_place(place)?;
-        Ok(state.objects.sysctl(&state.resolve(place), path))
+        let place = state.resolve(place);
+        state.objects.check_sysctl(&place, path)?;
+        Ok(state.objects.sysctl(&place, path))
     }
 }

@@ -39,6 +39,17 @@ pub(super) fn rank(change: &Change) -> u8 {
     }
 }
 
+/// A link in the terms of `wanted`: what that leaves to the kernel is left out.
+fn as_wanted(found: &Link, wanted: &Link) -> Link {
+    Link {
+        mac: found.mac.filter(|_| wanted.mac.is_some()),
+        mtu: found.mtu.filter(|_| wanted.mtu.is_some()),
+        alias: found.alias.clone().filter(|_| wanted.alias.is_some()),
+        port: found.port.filter(|_| wanted.port.is_some()),
+        ..found.clone()
+    }
+}
+
 impl Objects {
     pub(super) fn add_place(&mut self, place: Place) {
         let lo = Link {
@@ -88,7 +99,12 @@ impl Objects {
                     }
                     return Err(Error::not_found(format!("{from} does not exist")));
                 }
-                self.set(place, to)
+                match (from, to) {
+                    (Value::Link(from), Value::Link(to)) if from.kind.is_fixed_against(&to.kind) => {
+                        self.replace(place, from, to, plan)
+                    }
+                    _ => self.set(place, to),
+                }
             }
             Change::Delete(place, value) => {
                 self.delete(place, value);
@@ -116,6 +132,31 @@ impl Objects {
         self.set(place, value)
     }
 
+    /// Puts a link in place of one of another kind, which goes with all that is in it.
+    fn replace(&mut self, place: &Place, from: &Link, to: &Link, plan: &Plan) -> Result<()> {
+        if to.kind == LinkKind::VethPeer {
+            return Err(Error::exists(format!("{} is a {}", to.name, from.kind.name())));
+        }
+        self.remove_link(place, &from.name);
+        self.create(place, &Value::Link(to.clone()), plan)
+    }
+
+    /// What Linux takes for a name (dev_valid_name), an alias (IFALIASZ) and a MAC address.
+    fn check_link(link: &Link) -> Result<()> {
+        let name = &link.name;
+        let named = (1..16).contains(&name.len()) && !matches!(name.as_str(), "." | "..");
+        if !named || name.contains(|c: char| c == '/' || c == ':' || c.is_ascii_whitespace()) {
+            return Err(Error::invalid(format!("{link}: no link may have that name")));
+        }
+        if link.alias.as_ref().is_some_and(|alias| alias.len() > 255) {
+            return Err(Error::invalid(format!("{link}: its alias is longer than 255 bytes")));
+        }
+        if link.mac.is_some_and(|mac| mac.0[0] & 1 == 1 || mac.0 == [0; 6]) {
+            return Err(Error::invalid(format!("{link}: no interface may have that MAC address")));
+        }
+        Ok(())
+    }
+
     fn create_peer(&mut self, peer: &str, place: &Place, plan: &Plan) -> Result<()> {
         if !self.places.contains(place) {
             return Err(Error::not_found(format!("no network namespace at {place}")));
@@ -129,6 +170,7 @@ impl Objects {
             _ => None,
         });
         let wanted = wanted.ok_or_else(|| Error::invalid(format!("the other end {peer} is no value of the plan")))?;
+        Self::check_link(&wanted)?;
         self.values.insert(key, Value::Link(Link { up: false, ..wanted }));
         Ok(())
     }
@@ -137,6 +179,7 @@ impl Objects {
     fn set(&mut self, place: &Place, value: &Value) -> Result<()> {
         match value {
             Value::Link(link) => {
+                Self::check_link(link)?;
                 if let Some(master) = &link.master
                     && !matches!(self.link(place, master)?.kind, LinkKind::Bridge(_))
                 {
@@ -178,7 +221,7 @@ impl Objects {
         }
     }
 
-    fn check_sysctl(&self, place: &Place, path: &str) -> Result<()> {
+    pub(super) fn check_sysctl(&self, place: &Place, path: &str) -> Result<()> {
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["net", _, "conf", "all" | "default", _] => Ok(()),
             ["net", _, "conf", link, _] => self.link(place, link).map(drop),
@@ -271,8 +314,14 @@ impl Objects {
                     let value = self.sysctl(place, &setting.path);
                     seen.insert(place.clone(), owner, Value::Sysctl(crate::Sysctl { value, ..setting.clone() }));
                 }
+            } else if value.link().is_some_and(|link| self.is_doomed(place, link, wanted)) {
+                // What is in a link that must be made anew goes with it.
             } else if let Some(found) = self.values.get(&(place.clone(), key.clone())) {
-                seen.insert(place.clone(), owner, found.clone());
+                let found = match (found, value) {
+                    (Value::Link(found), Value::Link(wanted)) => Value::Link(as_wanted(found, wanted)),
+                    _ => found.clone(),
+                };
+                seen.insert(place.clone(), owner, found);
             }
         }
         for link in self.links(&Place::Host) {
@@ -282,6 +331,12 @@ impl Objects {
             }
         }
         seen
+    }
+
+    fn is_doomed(&self, place: &Place, link: &str, wanted: &Values) -> bool {
+        let wanted = wanted.get(place, &Key::Link(link.to_owned())).map(|entry| &entry.value);
+        matches!((self.link(place, link), wanted), (Ok(found), Some(Value::Link(wanted)))
+            if found.kind.is_fixed_against(&wanted.kind))
     }
 
     pub(super) fn dump(&self) -> String {

@@ -23,14 +23,19 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 pub(super) fn announce(interface: &str, mac: MacAddr, addresses: &[IpAddr]) -> Result<()> {
     let index = index(interface)?.ok_or_else(|| Error::not_found(format!("interface {interface} does not exist")))?;
+    // One that cannot be announced keeps the others from nothing; the first failure is told.
+    let mut result = Ok(());
     for address in addresses {
         let sent = match address {
             IpAddr::V4(address) => announce_v4(index, mac, *address),
             IpAddr::V6(address) => announce_v6(index, mac, *address),
         };
-        sent.map_err(|errno| Error::internal(format!("cannot announce {address} on {interface}: {errno}")))?;
+        if let Err(errno) = sent {
+            let error = Error::internal(format!("cannot announce {address} on {interface}: {errno}"));
+            result = result.and(Err(error));
+        }
     }
-    Ok(())
+    result
 }
 
 /// An ARP announcement (RFC 5227 §2.3): a request for one's own address.

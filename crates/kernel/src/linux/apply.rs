@@ -2,14 +2,15 @@
 //! back again where one of them is refused.
 
 use super::{
-    Linux,
+    Entered, Linux,
     ledger::{Ledger, Part},
     nft,
+    refusal::{is_gone, refuse},
     rtnl::{self, Refusal, Request, RtSocket, address, link, route},
     sysctl,
 };
-use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Retirement, Value};
-use linkspan_model::{Error, ErrorClass, Result};
+use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Value};
+use linkspan_model::{Error, Result};
 use netlink_packet_route::{
     AddressFamily,
     neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
@@ -77,14 +78,11 @@ impl<'a> Run<'a> {
             places.entry(change.place()).or_default().push(change);
         }
         for (place, changes) in places {
-            match linux.within(place, || self.in_place(&changes)) {
+            match linux.enter(place, || self.in_place(&changes)) {
                 // With the namespace everything in it has gone.
-                Err(error)
-                    if matches!(error.class(), ErrorClass::NotFound)
-                        && *place != Place::Host
-                        && changes.iter().all(|change| matches!(change, Change::Delete(..))) => {}
-                Err(error) => self.fail(error)?,
-                Ok(()) => {}
+                Entered::Gone(_) if changes.iter().all(|change| matches!(change, Change::Delete(..))) => {}
+                Entered::Gone(error) | Entered::Done(Err(error)) => self.fail(error)?,
+                Entered::Done(Ok(())) => {}
             }
         }
         Ok(())
@@ -548,9 +546,13 @@ fn coming_up<'a>(link: &'a Link, place: &Place, plan: &Plan) -> link::Settings<'
     let makes_pair = |pair: &Link| matches!(&pair.kind, LinkKind::Veth { peer, peer_place } if *peer == link.name && peer_place == place);
     let made_with_pair = plan.changes().iter().filter_map(made_link).any(makes_pair);
     let mut settings = link::Settings { up: Some(link.up), ..link::Settings::default() };
-    if link.kind == LinkKind::VethPeer && !made_with_pair {
-        settings.mac = link.mac;
-        settings.mtu = link.mtu;
+    if link.kind == LinkKind::VethPeer {
+        settings.alias = link.alias.as_deref();
+        settings.group = (link.group != 0).then_some(link.group);
+        if !made_with_pair {
+            settings.mac = link.mac;
+            settings.mtu = link.mtu;
+        }
     }
     settings
 }
@@ -596,72 +598,4 @@ pub(super) fn index(name: &str) -> Result<Option<u32>> {
 
 fn no_link(name: &str, role: &str) -> Error {
     Error::not_found(format!("{role} {name} does not exist"))
-}
-
-fn is_gone(refusal: &Refusal) -> bool {
-    matches!(refusal.errno, libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENXIO)
-}
-
-fn refuse(change: &Change, refusal: Refusal) -> Error {
-    match (change, refusal.errno) {
-        // One request makes both ends of a pair: where the name in the host is free, the other is taken.
-        (
-            Change::Create(_, Value::Link(Link { name, kind: LinkKind::Veth { peer, peer_place }, .. })),
-            libc::EEXIST,
-        ) if matches!(index(name), Ok(None)) => {
-            Error::exists(format!("interface {peer} of {peer_place} already exists"))
-                .fix("remove that interface, or choose another name")
-        }
-        (Change::Create(_, Value::Link(link)) | Change::Update { to: Value::Link(link), .. }, libc::EADDRNOTAVAIL) => {
-            let mac = link.mac.map_or_else(String::new, |mac| format!(" {mac}"));
-            Error::invalid(format!(
-                "{link}: the kernel takes its MAC address{mac}, or that of its other end, for no interface"
-            ))
-            .fix("give a unicast address that is not all zero")
-        }
-        (Change::Create(_, Value::Address(address)), libc::EACCES) if address.address.addr().is_ipv6() => {
-            let link = &address.link;
-            Error::unsupported(format!("{address}: IPv6 is switched off there"))
-                .fix(format!("set net.ipv6.conf.{link}.disable_ipv6 to 0, or do without IPv6"))
-        }
-        (Change::Create(_, value), libc::EEXIST) => {
-            Error::exists(format!("{value} already exists")).fix("remove it, or choose another name or address")
-        }
-        (Change::Create(_, Value::Link(link)), libc::EXFULL) => Error::exhausted(format!(
-            "bridge {} has no room for another port: Linux has at most 1,023",
-            link.master.as_deref().unwrap_or_default()
-        ))
-        .fix("use another network"),
-        (Change::Create(_, Value::Link(link)), libc::EOPNOTSUPP) => {
-            let words = refusal.text.unwrap_or_default();
-            Error::unsupported(format!("the kernel cannot make links of type {}: {words}", link.kind.name()))
-                .fix(format!("load module {}, or use another kernel", link.kind.name()))
-        }
-        (change, _) => refusal.into_error(change),
-    }
-}
-
-/// Deletes the links of a group and waits until they have gone.
-pub(super) fn retire(retirement: &Retirement) -> Result<()> {
-    let mut socket = RtSocket::open()?;
-    let outcome = socket.batch(vec![link::delete_group(retirement.group)]).remove(0);
-    match outcome {
-        Ok(()) => {}
-        Err(refusal) if is_gone(&refusal) => {}
-        Err(refusal) => return Err(refusal.into_error(format!("deleting the links of group {}", retirement.group))),
-    }
-    // A link that never made it into the group is deleted by name.
-    let mut left: Vec<Request> = Vec::new();
-    for name in &retirement.links {
-        if index(name)?.is_some() {
-            left.push(link::delete(name));
-        }
-    }
-    for outcome in socket.batch(left) {
-        match outcome {
-            Err(refusal) if !is_gone(&refusal) => return Err(refusal.into_error("deleting links")),
-            _ => {}
-        }
-    }
-    Ok(())
 }

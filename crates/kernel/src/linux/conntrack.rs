@@ -1,6 +1,8 @@
 //! Forgetting tracked connections (ctnetlink): one dump, filtered here, and exact deletions.
 
+use super::host;
 use crate::Flow;
+use ipnet::IpNet;
 use linkspan_model::{Error, Result};
 use netlink_packet_core::{DefaultNla, Emitable, Nla, NlaBuffer, NlasIterator};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
@@ -45,13 +47,14 @@ pub(super) fn flush(flows: &[Flow]) -> Result<usize> {
     if flows.is_empty() || matches!(count.trim(), "" | "0") {
         return Ok(0);
     }
+    let local = if flows.iter().any(|flow| flow.address.is_none()) { host::local_prefixes()? } else { Vec::new() };
     with_socket(|socket| {
         let mut victims = Vec::new();
         // AF_UNSPEC: both families.
         send(socket, IPCTNL_MSG_CT_GET, DUMP, 0, &[])?;
         receive(socket, |family, attributes| {
             if let Some(entry) = Connection::read(family, attributes)
-                && flows.iter().any(|flow| entry.matches(flow))
+                && flows.iter().any(|flow| entry.matches(flow, &local))
             {
                 victims.push(entry);
             }
@@ -121,11 +124,17 @@ impl Connection {
         (!connection.identity.is_empty()).then_some(connection)
     }
 
-    fn matches(&self, flow: &Flow) -> bool {
-        let hits = |(address, port): (Option<IpAddr>, u16)| {
-            flow.ports.contains(port) && (flow.address.is_none() || flow.address == address)
-        };
-        self.protocol == flow.protocol.number() && (hits(self.original) || hits(self.translated))
+    fn matches(&self, flow: &Flow, local: &[IpNet]) -> bool {
+        if self.protocol != flow.protocol.number() {
+            return false;
+        }
+        if flow.address.is_some() {
+            let hits = |(address, port)| flow.ports.contains(port) && flow.address == address;
+            return hits(self.original) || hits(self.translated);
+        }
+        // Any address of the host, not that of any server that the host or a sandbox is a client of.
+        let to_host = |address: IpAddr| local.iter().any(|net| net.contains(&address));
+        flow.ports.contains(self.original.1) && self.original.0.is_some_and(to_host)
     }
 }
 

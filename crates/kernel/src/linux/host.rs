@@ -8,7 +8,10 @@ use super::{
 use crate::{HostNetworks, HostPrefix, Route};
 use ipnet::IpNet;
 use linkspan_model::Result;
-use netlink_packet_route::{address::AddressAttribute, route::RouteProtocol};
+use netlink_packet_route::{
+    address::AddressAttribute,
+    route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType},
+};
 
 pub(super) fn networks() -> Result<HostNetworks> {
     let mut socket = RtSocket::open()?;
@@ -56,4 +59,19 @@ pub(super) fn networks() -> Result<HostNetworks> {
         }
     }
     Ok(found)
+}
+
+/// What the host takes as its own: its addresses, and prefixes that are routed to itself.
+pub(super) fn local_prefixes() -> Result<Vec<IpNet>> {
+    let mut socket = RtSocket::open()?;
+    let local = seen::routes(&mut socket)?.into_iter().filter(|message| message.header.kind == RouteType::Local);
+    let prefix = |message: RouteMessage| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::Destination(address) => {
+                IpNet::new(observe::route_address(address)?, message.header.destination_prefix_length).ok()
+            }
+            _ => None,
+        })
+    };
+    Ok(local.filter_map(prefix).collect())
 }

@@ -8,11 +8,13 @@ mod ledger;
 mod nft;
 mod observe;
 mod ports;
+mod refusal;
+mod retire;
 mod rtnl;
 mod sysctl;
 
 use crate::{Flow, HostNetworks, Kernel, Netns, Place, Plan, Retirement, Values};
-use linkspan_model::{MacAddr, PortRange, Protocol, Result};
+use linkspan_model::{Error, ErrorClass, MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path};
 
 /// The running kernel, as seen from the network namespace it was opened in.
@@ -21,17 +23,45 @@ pub struct Linux {
     host: Netns,
 }
 
+/// What became of the attempt to do something inside a namespace.
+enum Entered<T> {
+    /// It was done there.
+    Done(Result<T>),
+    /// There is no such namespace.
+    Gone(Error),
+}
+
 impl Linux {
     /// The kernel; the network namespace of the calling thread is the host's from here on.
     pub fn new() -> Result<Self> {
         Ok(Self { host: Netns::current()? })
     }
 
+    /// Runs `f` inside the namespace of `place`, if there still is one.
+    fn enter<T>(&self, place: &Place, f: impl FnOnce() -> Result<T>) -> Entered<T> {
+        let opened;
+        let netns = match place {
+            Place::Host => &self.host,
+            Place::Netns(path) => match Netns::open(path) {
+                Ok(netns) => {
+                    opened = netns;
+                    &opened
+                }
+                // The path has gone, or what is left is the file that the namespace was mounted on.
+                Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => {
+                    return Entered::Gone(error);
+                }
+                Err(error) => return Entered::Done(Err(error)),
+            },
+        };
+        Entered::Done(netns.enter(f).flatten())
+    }
+
     /// Runs `f` inside the namespace of `place`.
     fn within<T>(&self, place: &Place, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        match place {
-            Place::Host => self.host.enter(f)?,
-            Place::Netns(path) => Netns::open(path)?.enter(f)?,
+        match self.enter(place, f) {
+            Entered::Done(result) => result,
+            Entered::Gone(error) => Err(error),
         }
     }
 }
@@ -50,7 +80,7 @@ impl Kernel for Linux {
     }
 
     fn retire_links(&self, retirement: &Retirement) -> Result<()> {
-        self.host.enter(|| apply::retire(retirement))?
+        self.host.enter(|| retire::retire(retirement))?
     }
 
     fn flush_conntrack(&self, flows: &[Flow]) -> Result<usize> {

@@ -1,7 +1,7 @@
 //! What the kernel holds of the objects somebody wants, in the terms they want them in.
 
 use super::{
-    Linux, nft,
+    Entered, Linux, nft,
     rtnl::{RtSocket, observe as seen},
     sysctl,
 };
@@ -10,13 +10,13 @@ use crate::{
     RouteKind, Sysctl, Value, Values,
 };
 use ipnet::IpNet;
-use linkspan_model::{ErrorClass, MacAddr, Result};
+use linkspan_model::{MacAddr, Result};
 use netlink_packet_route::{
     AddressFamily,
     address::AddressAttribute,
     link::{InfoKind, MacVlanMode},
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourState},
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType},
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -35,10 +35,10 @@ pub(super) fn observe(linux: &Linux, wanted: &Values, prefix: &str) -> Result<Va
     let mut values = Values::new();
     for (place, wanted) in places {
         let prefix = if *place == Place::Host { prefix } else { "" };
-        match linux.within(place, || look(place, &wanted, prefix, &mut values)) {
+        match linux.enter(place, || look(place, &wanted, prefix, &mut values)) {
             // A namespace that has gone holds nothing.
-            Err(error) if *place != Place::Host && error.class() == ErrorClass::NotFound => {}
-            result => result?,
+            Entered::Gone(_) => {}
+            Entered::Done(result) => result?,
         }
     }
     Ok(values)
@@ -243,7 +243,7 @@ fn as_wanted(scene: &Scene, seen: &seen::SeenLink, wanted: &Link) -> Link {
     link
 }
 
-fn route_address(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn route_address(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(ip) => Some((*ip).into()),
         RouteAddress::Inet6(ip) => Some((*ip).into()),
@@ -266,6 +266,8 @@ pub(super) fn route(message: &RouteMessage, name: impl Fn(u32) -> Option<String>
         RouteType::Unicast => RouteKind::Unicast,
         RouteType::BlackHole => RouteKind::Blackhole,
         RouteType::Unreachable => RouteKind::Unreachable,
+        // Those that the kernel makes for its addresses are none of ours.
+        RouteType::Local if message.header.protocol != RouteProtocol::Kernel => RouteKind::Local,
         _ => return None,
     };
     let unspecified: IpAddr = match message.header.address_family {
@@ -290,13 +292,17 @@ pub(super) fn route(message: &RouteMessage, name: impl Fn(u32) -> Option<String>
             }
             RouteAttribute::Gateway(address) => route.gateway = route_address(address),
             RouteAttribute::Oif(index) => route.link = name(*index),
+            // Of several next hops the first stands for all.
+            RouteAttribute::MultiPath(hops) if route.link.is_none() => {
+                route.link = hops.first().and_then(|hop| name(hop.interface_index));
+            }
             RouteAttribute::Table(table) => route.table = *table,
             RouteAttribute::Priority(metric) => route.metric = *metric,
             RouteAttribute::PrefSource(address) => route.source = route_address(address),
             _ => {}
         }
     }
-    if kind != RouteKind::Unicast {
+    if matches!(kind, RouteKind::Blackhole | RouteKind::Unreachable) {
         // Linux shows IPv6 routes that lead nowhere with the loopback interface.
         route.link = None;
     }

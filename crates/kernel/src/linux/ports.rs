@@ -63,42 +63,76 @@ fn try_bind(address: SocketAddr, protocol: Protocol) -> nix::Result<()> {
 fn held(address: &IpAddr, protocol: Protocol, port: u16) -> Error {
     let error = Error::in_use(format!("host port {port}/{protocol} is taken"))
         .fix("choose another host port, or stop that program");
-    match holder(protocol, port) {
+    match holder(*address, protocol, port) {
         Ok(Some(holder)) => error.held_by(holder),
         _ => error.held_by(format!("a socket on {address} of a program that cannot be seen from here")),
     }
 }
 
-/// Inodes of the sockets of this namespace that have `port` open. The files are those of the
-/// thread: `/proc/net` would show the namespace of the process.
-fn inodes(protocol: Protocol, port: u16) -> HashSet<u64> {
+/// Inodes of the sockets of this namespace that keep others from `port` at `address`. The files are those
+/// of the thread: `/proc/net` would show the namespace of the process.
+fn inodes(address: IpAddr, protocol: Protocol, port: u16) -> HashSet<u64> {
+    /// TCP_LISTEN; a connection that a server has accepted has the server's port as well.
+    const LISTEN: &str = "0A";
     let names = match protocol {
         Protocol::Tcp => ["tcp", "tcp6"],
         Protocol::Udp => ["udp", "udp6"],
         Protocol::Sctp => return HashSet::new(),
     };
-    let mut inodes = HashSet::new();
+    let mut listening = HashSet::new();
+    let mut others = HashSet::new();
     for name in names {
         let table = fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
         for line in table.lines().skip(1) {
-            // proc(5): the second column is the local address and port in hexadecimal, the tenth the inode.
-            let mut columns = line.split_whitespace();
-            let local = columns.nth(1).and_then(|local| local.rsplit_once(':'));
-            let local = local.and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
-            let inode = columns.nth(7).and_then(|inode| inode.parse().ok());
-            if let (Some(local), Some(inode @ 1..)) = (local, inode)
-                && local == port
-            {
-                inodes.insert(inode);
+            // proc(5): the second column is the local address and port in hexadecimal, the fourth the state,
+            // the tenth the inode.
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, _, state, _, _, _, _, _, inode, ..] = columns[..] else { continue };
+            let Some((bound, number)) = local.rsplit_once(':') else { continue };
+            if u16::from_str_radix(number, 16) != Ok(port) || !parse(bound).is_some_and(|bound| meet(bound, address)) {
+                continue;
+            }
+            if let Ok(inode @ 1..) = inode.parse() {
+                if state == LISTEN {
+                    listening.insert(inode)
+                } else {
+                    others.insert(inode)
+                };
             }
         }
     }
-    inodes
+    if listening.is_empty() { others } else { listening }
 }
 
-/// Name and PID of the process that has `port` open in this namespace.
-fn holder(protocol: Protocol, port: u16) -> ProcResult<Option<String>> {
-    let inodes = inodes(protocol, port);
+/// An address of proc(5): words of four bytes, each as a number of this machine.
+fn parse(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(text.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    match text.len() {
+        8 => Some(IpAddr::from(word(0)?)),
+        32 => {
+            let mut bytes = [0; 16];
+            for (i, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(i * 8)?);
+            }
+            Some(IpAddr::from(bytes))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a socket at `bound` is in the way of one at `asked` that takes its own family only.
+fn meet(bound: IpAddr, asked: IpAddr) -> bool {
+    match (bound.to_canonical(), asked) {
+        // Of both families, most likely; the table does not say.
+        (IpAddr::V6(bound), IpAddr::V4(_)) => bound.is_unspecified(),
+        (IpAddr::V4(_), IpAddr::V6(_)) => false,
+        (bound, asked) => bound == asked || bound.is_unspecified() || asked.is_unspecified(),
+    }
+}
+
+/// Name and PID of the process that keeps others from `port` at `address` in this namespace.
+fn holder(address: IpAddr, protocol: Protocol, port: u16) -> ProcResult<Option<String>> {
+    let inodes = inodes(address, protocol, port);
     for process in all_processes()?.flatten() {
         let Ok(files) = process.fd() else { continue };
         let holds =

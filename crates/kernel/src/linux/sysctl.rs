@@ -43,9 +43,11 @@ pub(crate) fn set(sysctl: &Sysctl) -> Result<()> {
     }
 }
 
-/// The value of a setting, in the terms of `sysctl`: what switches IPv6 off is so where there is none.
+/// The value of a setting, in the terms of `sysctl`: what switches IPv6 off is so where there is none, and
+/// it does not matter what stands between the parts of a value (Linux writes tabulators).
 pub(crate) fn seen(sysctl: &Sysctl) -> Option<String> {
     match read(&sysctl.path) {
+        Ok(value) if value.split_whitespace().eq(sysctl.value.split_whitespace()) => Some(sysctl.value.clone()),
         Ok(value) => Some(value),
         Err(_) if switches_off(sysctl) && lacks_ipv6(&sysctl.path) => Some(sysctl.value.clone()),
         Err(_) => None,

@@ -30,11 +30,15 @@ pub enum RouteKind {
     Blackhole,
     /// It is refused with an ICMP message.
     Unreachable,
+    /// It is for this host, as it is where it comes in at the interface.
+    Local,
 }
 
 impl Route {
     /// Table `main`.
     pub const MAIN: u32 = 254;
+    /// Table `local`: what is for the host itself.
+    pub const LOCAL: u32 = 255;
 
     /// A unicast route of table `main` with the kernel's default metric.
     pub fn via(destination: IpNet, gateway: IpAddr, link: impl Into<String>) -> Self {

@@ -39,6 +39,38 @@ fn a_port_is_reached_from_everywhere() {
 }
 
 #[test]
+fn the_loopback_of_ipv6_leads_to_published_ports_as_well() {
+    let host = host();
+    let outside = host.neighbour("outside", 0);
+    // Beside Docker the kernel translates within the bridge, before it looks whether `::1` came by wire.
+    host.ok("echo 0 > /proc/sys/net/bridge/bridge-nf-call-ip6tables 2>/dev/null || true");
+    host.ok("linkspan network create --ipv6 app && linkspan network create --ipv6 other");
+    web(&host, "web", "--network app -p 8080:80");
+    web(&host, "local", "--network other -p [::1]:8081:80");
+    serve(&host, "named", "--network other -p [::1]:5353:53/udp", "udp", 53);
+    assert!(host.here().fetch("::1", 8080).is_some_and(|text| text.starts_with("web")));
+    assert!(host.here().fetch("::1", 8081).is_some_and(|text| text.starts_with("local")));
+    assert!(host.here().ask("::1", 5353).is_some_and(|text| text.starts_with("named")));
+    assert_eq!(outside.fetch("fd99:0::1", 8081), None, "not from outside");
+    // Nobody reaches the host's own loopback by it: neither by wire nor from a sandbox.
+    let _own = host.here().spawn("exec socat TCP6-LISTEN:7777,bind=[::1],fork,reuseaddr 'SYSTEM:echo own'");
+    assert!(within(Duration::from_secs(3), || host.here().fetch("::1", 7777).as_deref() == Some("own")));
+    let bridge = address(&host, "app", "web", "v6");
+    let gateway = host.ok("linkspan exec web ip -6 route show default | awk '{print $3}'");
+    host.ok(format!("ip -n outside -6 route add {bridge} via fd99:0::1"));
+    for place in [&outside, &host.inside("web")] {
+        place.sh(format!("ip -6 route replace ::1/128 via {} dev eth0 table 99; ip -6 rule add pref 0 to ::1 table 99; ip -6 addr del ::1/128 dev lo", if place.ok("ip -6 addr").contains("fd99:0::2") { "fd99:0::1" } else { &gateway }));
+        assert_eq!(place.fetch("::1", 7777), None);
+    }
+    assert_eq!(
+        host.ok("linkspan rm -f web local named; ip -6 route show table local | grep -c '::1 dev ls'"),
+        "web\nlocal\nnamed\n2"
+    );
+    host.ok("linkspan network rm app other");
+    assert_eq!(host.ok("ip -6 route show table local | grep '::1 dev ls' || echo none"), "none");
+}
+
+#[test]
 fn udp_is_published_like_tcp_and_its_old_flows_are_forgotten() {
     let host = host();
     let outside = host.neighbour("outside", 0);

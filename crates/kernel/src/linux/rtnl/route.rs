@@ -25,6 +25,7 @@ fn message(route: &Route, index: Option<u32>) -> RouteMessage {
         RouteKind::Unicast => RouteType::Unicast,
         RouteKind::Blackhole => RouteType::BlackHole,
         RouteKind::Unreachable => RouteType::Unreachable,
+        RouteKind::Local => RouteType::Local,
     };
     let attributes = &mut message.attributes;
     attributes.push(RouteAttribute::Table(route.table));

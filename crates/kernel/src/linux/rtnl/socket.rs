@@ -175,31 +175,10 @@ impl RtSocket {
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
         self.send(&bytes)?;
-        let mut answers = Vec::new();
-        let mut interrupted = false;
+        let mut listing = Listing { sequence: self.sequence, answers: Vec::new(), interrupted: false };
         loop {
-            let datagram = self.receive()?;
-            for (header, payload) in messages(&datagram) {
-                if header.sequence_number != self.sequence {
-                    continue;
-                }
-                interrupted |= header.flags & DUMP_INTR != 0;
-                match header.message_type {
-                    // The end carries an error number as well, of a dump that broke off.
-                    NLMSG_ERROR | NLMSG_DONE => {
-                        let end = if payload.is_empty() { Ok(()) } else { acknowledgement(header, payload) };
-                        return Ok(end.map(|()| (!interrupted).then_some(answers)));
-                    }
-                    _ => {
-                        // What the library cannot read is no object of ours.
-                        if let Ok(parsed) =
-                            NetlinkMessage::<RouteNetlinkMessage>::deserialize(payload_with_header(&datagram, payload))
-                            && let NetlinkPayload::InnerMessage(inner) = parsed.payload
-                        {
-                            answers.push(inner);
-                        }
-                    }
-                }
+            if let Some(end) = listing.feed(&self.receive()?) {
+                return Ok(end.map(|()| (!listing.interrupted).then_some(listing.answers)));
             }
         }
     }
@@ -221,6 +200,41 @@ impl RtSocket {
                 result => return result.map(|_| buffer),
             }
         }
+    }
+}
+
+/// A dump as it comes in.
+struct Listing {
+    sequence: u32,
+    answers: Vec<RouteNetlinkMessage>,
+    interrupted: bool,
+}
+
+impl Listing {
+    /// Takes what one datagram holds; says how the dump ended, where it has.
+    fn feed(&mut self, datagram: &[u8]) -> Option<std::result::Result<(), Refusal>> {
+        for (header, payload) in messages(datagram) {
+            if header.sequence_number != self.sequence {
+                continue;
+            }
+            self.interrupted |= header.flags & DUMP_INTR != 0;
+            match header.message_type {
+                // The end carries an error number as well, of a dump that broke off.
+                NLMSG_ERROR | NLMSG_DONE => {
+                    return Some(if payload.is_empty() { Ok(()) } else { acknowledgement(header, payload) });
+                }
+                _ => {
+                    // What the library cannot read is no object of ours.
+                    if let Ok(parsed) =
+                        NetlinkMessage::<RouteNetlinkMessage>::deserialize(payload_with_header(datagram, payload))
+                        && let NetlinkPayload::InnerMessage(inner) = parsed.payload
+                    {
+                        self.answers.push(inner);
+                    }
+                }
+            }
+        }
+        None
     }
 }
 
@@ -289,4 +303,39 @@ fn acknowledgement(header: NetlinkHeader, payload: &[u8]) -> std::result::Result
         attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Err(Refusal { errno: -code, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = ((HEADER + payload.len()) as u32).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// How a dump that consists of `datagrams` ends: its answers, none where it was interrupted.
+    fn outcome(datagrams: &[Vec<u8>]) -> std::result::Result<Option<usize>, i32> {
+        let mut listing = Listing { sequence: 7, answers: Vec::new(), interrupted: false };
+        let end = datagrams.iter().find_map(|datagram| listing.feed(datagram)).expect("the dump ends");
+        end.map(|()| (!listing.interrupted).then_some(listing.answers.len())).map_err(|refusal| refusal.errno)
+    }
+
+    #[test]
+    fn a_dump_is_whole_or_nothing() {
+        const RTM_NEWLINK: u16 = 16;
+        let link = |flags| message(RTM_NEWLINK, 2 | flags, 7, &[0; 16]);
+        let done = |flags, errno: i32| message(NLMSG_DONE, 2 | flags, 7, &(-errno).to_ne_bytes());
+        assert_eq!(outcome(&[link(0), link(0), done(0, 0)]), Ok(Some(2)));
+        assert_eq!(outcome(&[link(0), link(DUMP_INTR), done(0, 0)]), Ok(None), "changed between two parts");
+        assert_eq!(outcome(&[link(0), done(DUMP_INTR, 0)]), Ok(None), "changed at its end");
+        assert_eq!(outcome(&[link(0), done(0, libc::ENOMEM)]), Err(libc::ENOMEM), "broke off");
+        let leftover = message(NLMSG_ERROR, 0, 6, &(-libc::EEXIST).to_ne_bytes());
+        assert_eq!(outcome(&[leftover, link(0), done(0, 0)]), Ok(Some(1)), "of an earlier request");
+    }
 }
