@@ -17,6 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The longest host name of Linux (__NEW_UTS_LEN); names in DNS may be longer.
+const MAX_HOSTNAME: usize = 64;
+
 /// What a program finds around itself.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -49,6 +52,12 @@ pub fn surround(command: &mut Command, surroundings: Surroundings) -> Result<()>
         mounts.push((c_string(source)?, c_string(&target)?));
     }
     let mut sysfs = if surroundings.sysfs { Some(Sysfs::prepare()?) } else { None };
+    if let Some(name) = surroundings.hostname.as_ref().filter(|name| name.len() > MAX_HOSTNAME) {
+        return Err(Error::invalid(format!(
+            "host name {name} is longer than {MAX_HOSTNAME} bytes, which is all Linux takes"
+        ))
+        .fix("choose a shorter host name"));
+    }
     let hostname = surroundings.hostname.map(|name| name.into_bytes());
     let enter = move || -> io::Result<()> {
         unblock_signals();

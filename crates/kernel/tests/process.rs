@@ -129,6 +129,16 @@ fn a_host_name_is_the_programs_own() {
     assert_eq!(nix::unistd::gethostname().unwrap(), here);
 }
 
+/// Names in DNS may be four times as long as a host name.
+#[test]
+fn a_host_name_that_linux_does_not_take_is_found_before_anything_starts() {
+    let _dir = bench();
+    let named = |length| Surroundings { hostname: Some("h".repeat(length)), ..Surroundings::default() };
+    assert_eq!(output("uname -n", named(64)), "h".repeat(64));
+    let error = surround(&mut Command::new("true"), named(65)).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Invalid, "{error}");
+}
+
 #[test]
 fn missing_surroundings_are_found_before_anything_starts() {
     let dir = bench();

@@ -266,6 +266,7 @@ fn rollback_puts_back_what_went_along() {
         (&place, Value::Link(Link { mac: Some(mac), mtu: Some(1400), ..link("eth0", LinkKind::VethPeer) })),
         (&place, Value::Sysctl(Sysctl::new("net/ipv6/conf/eth0/accept_ra", "0"))),
         (&place, address("eth0", "10.9.0.2/24")),
+        (&place, address("eth0", "10.9.0.3/24")),
         (&place, address("eth0", "fd12:9::2/64")),
         (&place, Value::Route(route("0.0.0.0/0", Some("10.9.0.1"), Some("eth0")))),
         (&place, Value::Route(route("::/0", Some("fd12:9::1"), Some("eth0")))),

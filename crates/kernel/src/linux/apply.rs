@@ -252,7 +252,8 @@ impl<'a> Step<'_, 'a> {
     }
 
     /// What goes: contents of links before links, addresses last, because the kernel takes routes along
-    /// with them, and links before those they depend on.
+    /// with them, in the opposite order of their making, because it takes later ones of a subnet along with
+    /// the first; and links before those they depend on.
     fn removals(&mut self, changes: &[&'a Change]) -> Result<()> {
         let mut contents: Requests<'a> = Vec::new();
         let mut links: Requests<'a> = Vec::new();
@@ -290,6 +291,7 @@ impl<'a> Step<'_, 'a> {
                 },
             }
         }
+        contents.reverse();
         contents.sort_by_key(|(change, ..)| matches!(change.value(), Value::Address(_)));
         links.sort_by_key(|(change, ..)| std::cmp::Reverse(link_rank(change)));
         self.send(contents)?;
