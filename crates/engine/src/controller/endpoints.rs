@@ -1,4 +1,4 @@
-use super::{Controller, lock};
+use super::{Controller, lock, reaper::Announcement};
 use crate::{EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
 use linkspan_kernel::Flow;
 use linkspan_model::{
@@ -252,10 +252,9 @@ impl Controller {
         let Some(network) = state.networks.get(&endpoint.network).cloned() else { return };
         drop(state);
         let addresses: Vec<IpAddr> = endpoint.addresses().map(|net| net.addr()).collect();
-        if let (Some(interface), false) = (&endpoint.interface, addresses.is_empty())
-            && let Err(error) = self.kernel.announce(&sandbox.namespace.place(), interface, endpoint.mac, &addresses)
-        {
-            tracing::warn!(%error, endpoint = %id, "could not announce the addresses");
+        if let (Some(interface), false) = (endpoint.interface, addresses.is_empty()) {
+            let place = sandbox.namespace.place();
+            self.reaper.announce(Announcement { place, interface, mac: endpoint.mac, addresses });
         }
         self.emit_connection(EventAction::Connect, &network, sandbox.id);
     }

@@ -4,18 +4,26 @@
 //! is the endpoint's address given back, so it is never given out too early.
 //!
 //! Looking for tracked connections of a port reads the whole table of the kernel, about 10 ms with
-//! its usual size. That is done here as well, for all ports that changed meanwhile at once.
+//! its usual size, in which a kernel without preemption does nothing else on that core. That is done here as
+//! well, for all ports that changed meanwhile at once, and a moment later, so that answers are out.
+//!
+//! Announcements of new addresses are flooded to every port of the network before the call returns: they
+//! are sent from here too.
 
 use super::{Controller, lock};
 use crate::RecordChange;
-use linkspan_kernel::{Flow, Retirement};
-use linkspan_model::EndpointId;
+use linkspan_kernel::{Flow, Place, Retirement};
+use linkspan_model::{EndpointId, ErrorClass, MacAddr};
 use std::{
+    net::IpAddr,
     path::Path,
     sync::{Condvar, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
 };
+
+/// Pause before tracked connections are looked for. Answers take a fraction of it.
+const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
 /// Pause before a deletion that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -36,6 +44,8 @@ struct Queue {
 /// What is done behind answers.
 #[derive(Default)]
 struct Work {
+    /// Endpoints that have joined.
+    announcements: Vec<Announcement>,
     /// Endpoints whose records and links are marked as leaving.
     endpoints: Vec<EndpointId>,
     /// Tracked connections to forget.
@@ -44,8 +54,16 @@ struct Work {
 
 impl Work {
     fn is_empty(&self) -> bool {
-        self.endpoints.is_empty() && self.flows.is_empty()
+        self.announcements.is_empty() && self.endpoints.is_empty() && self.flows.is_empty()
     }
+}
+
+/// What the neighbours of an endpoint are told.
+pub(super) struct Announcement {
+    pub(super) place: Place,
+    pub(super) interface: String,
+    pub(super) mac: MacAddr,
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 impl Reaper {
@@ -69,6 +87,12 @@ impl Reaper {
     /// Hands over endpoints whose records and links are marked as leaving.
     pub(super) fn take(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
         lock(&self.queue).waiting.endpoints.extend(endpoints);
+        self.changed.notify_all();
+    }
+
+    /// Has the neighbours of an endpoint told of its addresses.
+    pub(super) fn announce(&self, announcement: Announcement) {
+        lock(&self.queue).waiting.announcements.push(announcement);
         self.changed.notify_all();
     }
 
@@ -107,6 +131,11 @@ impl Reaper {
         }
     }
 
+    /// Takes the tracked connections that were handed over meanwhile.
+    fn further_flows(&self) -> Vec<Flow> {
+        std::mem::take(&mut lock(&self.queue).waiting.flows)
+    }
+
     fn finish(&self, again: Vec<EndpointId>) {
         let mut queue = lock(&self.queue);
         queue.working = false;
@@ -119,14 +148,25 @@ impl Reaper {
 /// Runs until the reaper is stopped. The engine is held only while there is work, so that it can
 /// be dropped.
 pub(super) fn run(reaper: &Reaper, controller: &Weak<Controller>) {
-    while let Some(work) = reaper.next() {
+    while let Some(mut work) = reaper.next() {
         let Some(engine) = controller.upgrade() else { return };
-        if !work.flows.is_empty()
-            && let Err(error) = engine.kernel.flush_conntrack(&work.flows)
-        {
-            tracing::warn!(%error, "could not forget tracked connections");
+        for Announcement { place, interface, mac, addresses } in &work.announcements {
+            match engine.kernel.announce(place, interface, *mac, addresses) {
+                // It has left again.
+                Err(error) if error.class() == ErrorClass::NotFound => {}
+                Err(error) => tracing::warn!(%error, %place, interface, "could not announce the addresses"),
+                Ok(()) => {}
+            }
         }
-        match engine.delete_links(&work.endpoints) {
+        let deleted = engine.delete_links(&work.endpoints);
+        if !work.flows.is_empty() {
+            thread::sleep(FLUSH_PAUSE);
+            work.flows.extend(reaper.further_flows());
+            if let Err(error) = engine.kernel.flush_conntrack(&work.flows) {
+                tracing::warn!(%error, "could not forget tracked connections");
+            }
+        }
+        match deleted {
             Ok(()) => reaper.finish(Vec::new()),
             Err(error) => {
                 tracing::warn!(%error, "links could not be deleted; trying again");

@@ -63,11 +63,11 @@ fn the_loopback_of_ipv6_leads_to_published_ports_as_well() {
         assert_eq!(place.fetch("::1", 7777), None);
     }
     assert_eq!(
-        host.ok("linkspan rm -f web local named; ip -6 route show table local | grep -c '::1 dev ls'"),
+        host.ok("linkspan rm -f web local named; ip -6 route show table local | grep -c '^local ::1 dev ls'"),
         "web\nlocal\nnamed\n2"
     );
     host.ok("linkspan network rm app other");
-    assert_eq!(host.ok("ip -6 route show table local | grep '::1 dev ls' || echo none"), "none");
+    assert_eq!(host.ok("ip -6 route show table local | grep '^local ::1 dev ls' || echo none"), "none");
 }
 
 #[test]

@@ -1,0 +1,207 @@
+//! Links: made, changed, brought up, their ports opened and closed.
+
+use super::{Part, Requests, Step, index, made_link};
+use crate::linux::rtnl::{Request, link};
+use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Value};
+use linkspan_model::{Error, Result};
+use std::os::fd::{AsFd, AsRawFd};
+
+impl<'a> Step<'_, 'a> {
+    /// New links, and links that change.
+    pub(super) fn links(&mut self, changes: &[&'a Change]) -> Result<()> {
+        let mut pending = Pending::default();
+        let mut ordered: Vec<&'a Change> = changes.to_vec();
+        ordered.sort_by_key(|change| link_rank(change));
+        for change in ordered {
+            let prepared = match (change, made_link(change)) {
+                (_, Some(new)) => self.create_link(change, new, &mut pending),
+                (Change::Update { from: Value::Link(from), to: Value::Link(to), .. }, None) => {
+                    self.update_link(change, from, to, &mut pending)
+                }
+                _ => Ok(()),
+            };
+            if let Err(error) = prepared {
+                self.run.fail(error)?;
+            }
+        }
+        self.flush(&mut pending)?;
+        self.port_states(changes)
+    }
+
+    fn create_link(&mut self, change: &'a Change, new: &'a Link, pending: &mut Pending<'a>) -> Result<()> {
+        let mut references = link::References::default();
+        if let Some(master) = &new.master {
+            self.flush_if_made_here(pending, master)?;
+            references.master = Some(index(master)?.ok_or_else(|| no_link(master, "bridge"))?);
+        }
+        match &new.kind {
+            LinkKind::Loopback | LinkKind::VethPeer => return Ok(()),
+            LinkKind::Other(kind) => return Err(Error::unsupported(format!("links of type {kind} are never made"))),
+            LinkKind::Macvlan { parent, .. } => {
+                self.flush_if_made_here(pending, parent)?;
+                references.parent = Some(index(parent)?.ok_or_else(|| no_link(parent, "parent"))?);
+            }
+            LinkKind::Veth { peer, peer_place } => {
+                if let Place::Netns(path) = peer_place {
+                    let netns = Netns::open(path)?;
+                    references.peer_netns = Some(netns.as_fd().as_raw_fd());
+                    pending.namespaces.push(netns);
+                }
+                let other = self.peer(peer_place, peer);
+                references.peer_mac = other.and_then(|other| other.mac);
+                references.peer_mtu = other.and_then(|other| other.mtu);
+            }
+            _ => {}
+        }
+        pending.creations.push((change, Part::Making, link::create(new, &references)));
+        pending.settings.push((change, Part::Making, link::set(&new.name, after_creation(new))));
+        Ok(())
+    }
+
+    /// Sends creations and settings; not in one message, because where one is refused since the link
+    /// exists already, that link is somebody else's and must not be touched.
+    fn flush(&mut self, pending: &mut Pending<'a>) -> Result<()> {
+        self.send(std::mem::take(&mut pending.creations))?;
+        let mut settings = std::mem::take(&mut pending.settings);
+        // When rolling back a refused creation does not end it.
+        settings.retain(|(change, ..)| made_link(change).is_none() || self.run.ledger.has_made(change));
+        pending.namespaces.clear();
+        self.send(settings)
+    }
+
+    /// Opens and closes ports, once nothing else changes about them.
+    fn port_states(&mut self, changes: &[&'a Change]) -> Result<()> {
+        let mut requests: Requests<'a> = Vec::new();
+        for change in changes {
+            let (before, after) = match (change, made_link(change)) {
+                (_, Some(link)) => (PortState::Forwarding, link),
+                (Change::Update { from: Value::Link(from), to: Value::Link(to), .. }, None) => {
+                    (from.port.unwrap_or_default().state, to)
+                }
+                _ => continue,
+            };
+            if let Some(port) = after.port
+                && (port.state == PortState::Disabled || before != port.state)
+                && let Some(index) = index(&after.name)?
+            {
+                requests.push((change, Part::PortState, link::port_state(index, port.state)));
+            }
+        }
+        self.send(requests)
+    }
+
+    /// Sends what waits where it makes the link called `name`: its index is needed, and a bridge
+    /// must have its own MTU before it gets ports.
+    fn flush_if_made_here(&mut self, pending: &mut Pending<'a>, name: &str) -> Result<()> {
+        let made_here =
+            |(change, ..): &(&Change, Part, Request)| matches!(change.value(), Value::Link(link) if link.name == name);
+        if pending.creations.iter().any(made_here) { self.flush(pending) } else { Ok(()) }
+    }
+
+    /// The other end of a veth pair, where the plan makes it as well.
+    fn peer(&self, place: &Place, name: &str) -> Option<&Link> {
+        self.run.plan.changes().iter().find_map(|change| match change {
+            Change::Create(at, Value::Link(link)) | Change::Update { place: at, to: Value::Link(link), .. }
+                if at == place && link.name == name =>
+            {
+                Some(link)
+            }
+            _ => None,
+        })
+    }
+
+    fn update_link(&mut self, change: &'a Change, from: &Link, to: &Link, pending: &mut Pending<'a>) -> Result<()> {
+        let mut settings = link::Settings {
+            up: (from.up != to.up).then_some(to.up),
+            mac: to.mac.filter(|_| from.mac != to.mac),
+            mtu: to.mtu.filter(|_| from.mtu != to.mtu),
+            group: (from.group != to.group).then_some(to.group),
+            ..link::Settings::default()
+        };
+        if from.alias != to.alias {
+            settings.alias = Some(to.alias.as_deref().unwrap_or_default());
+        }
+        if from.master != to.master {
+            settings.master = Some(match &to.master {
+                None => 0,
+                Some(master) => {
+                    self.flush_if_made_here(pending, master)?;
+                    index(master)?.ok_or_else(|| no_link(master, "bridge"))?
+                }
+            });
+        }
+        // A port's settings are those of the bridge that it is in when the request arrives.
+        let enslaved = settings.master.is_some_and(|index| index != 0);
+        if from.port != to.port && !enslaved {
+            settings.port = to.port;
+        }
+        pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
+        if enslaved && to.port.is_some() {
+            let settings = link::Settings { port: to.port, ..link::Settings::default() };
+            pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
+        }
+        if let (LinkKind::Bridge(old), LinkKind::Bridge(new)) = (&from.kind, &to.kind)
+            && old != new
+        {
+            pending.settings.push((change, Part::Making, link::reconfigure(to)));
+        }
+        Ok(())
+    }
+}
+
+/// What waits to be sent.
+#[derive(Default)]
+struct Pending<'a> {
+    creations: Requests<'a>,
+    /// What links get once they are made.
+    settings: Requests<'a>,
+    /// Namespaces that the creations refer to.
+    namespaces: Vec<Netns>,
+}
+
+/// Links before those that depend on them: bridges, their ports, and what shares either.
+pub(super) fn link_rank(change: &Change) -> u8 {
+    match change.value() {
+        Value::Link(Link { kind: LinkKind::Macvlan { .. }, .. }) => 2,
+        Value::Link(Link { master: Some(_), .. }) => 1,
+        _ => 0,
+    }
+}
+
+/// Nothing inside a namespace waits for the host's end of a veth pair to be configured.
+pub(super) fn comes_up_at_once(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::Veth { .. })
+}
+
+pub(super) fn after_creation(link: &Link) -> link::Settings<'_> {
+    link::Settings {
+        up: comes_up_at_once(link).then_some(link.up),
+        mtu: link.mtu.filter(|_| matches!(link.kind, LinkKind::Bridge(_))),
+        port: link.port,
+        alias: link.alias.as_deref(),
+        group: (link.group != 0).then_some(link.group),
+        no_link_local: link.master.is_some(),
+        ..link::Settings::default()
+    }
+}
+
+/// What is set on a link once its addresses are there. The other end of a veth pair that exists
+/// already gets its attributes here.
+pub(super) fn coming_up<'a>(link: &'a Link, place: &Place, plan: &Plan) -> link::Settings<'a> {
+    let makes_pair = |pair: &Link| matches!(&pair.kind, LinkKind::Veth { peer, peer_place } if *peer == link.name && peer_place == place);
+    let made_with_pair = plan.changes().iter().filter_map(made_link).any(makes_pair);
+    let mut settings = link::Settings { up: Some(link.up), ..link::Settings::default() };
+    if link.kind == LinkKind::VethPeer {
+        settings.alias = link.alias.as_deref();
+        settings.group = (link.group != 0).then_some(link.group);
+        if !made_with_pair {
+            settings.mac = link.mac;
+            settings.mtu = link.mtu;
+        }
+    }
+    settings
+}
+
+fn no_link(name: &str, role: &str) -> Error {
+    Error::not_found(format!("{role} {name} does not exist"))
+}
