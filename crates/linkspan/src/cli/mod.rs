@@ -6,6 +6,7 @@ mod events;
 mod exec;
 mod graph;
 mod info;
+mod list;
 mod listing;
 mod logs;
 mod man;

@@ -1,12 +1,15 @@
-use super::Place;
+use super::{
+    Place,
+    list::{self, ListArgs},
+};
 use crate::{
     exit::Outcome,
-    output::{self, Field, Filters, Format, Listing, Row},
+    output::{self, Field, Filters, Row},
     program::{self, State},
 };
 use jiff::Timestamp;
 use linkspan_engine::SandboxView;
-use linkspan_model::{PortBinding, Result};
+use linkspan_model::PortBinding;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const FIELDS: [Field; 13] = [
@@ -39,40 +42,21 @@ pub(super) struct Args {
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]
-    pub(super) listing: ListingArgs,
-}
-
-/// How sandboxes are listed.
-#[derive(Debug, clap::Args)]
-pub(super) struct ListingArgs {
-    /// Show only what passes: KEY=VALUE; may be repeated
-    #[arg(short, long, value_name = "FILTER")]
-    filter: Vec<String>,
-    /// 'table', 'table TEMPLATE', 'json' or a Go template
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Show IDs and commands whole
-    #[arg(long)]
-    no_trunc: bool,
-    /// Show IDs only
-    #[arg(short, long)]
-    quiet: bool,
+    list: ListArgs,
 }
 
 pub(super) fn run(args: &Args, place: &Place) -> Outcome {
     // Who asks for a state wants to see it.
-    let all = args.all || args.listing.filter.iter().any(|filter| filter.starts_with("status="));
+    let all = args.all || args.list.filter.iter().any(|filter| filter.starts_with("status="));
     let columns = ["ID", "Name", "Command", "RunningFor", "Status", "Addresses", "Ports"];
-    list(&args.listing, place, &columns, |state| all || state == State::Running)
+    list(&args.list, place, &columns, |state| all || state == State::Running)
 }
 
 /// Lists the sandboxes in a state that is wanted.
-pub(super) fn list(args: &ListingArgs, place: &Place, columns: &[&str], wanted: impl Fn(State) -> bool) -> Outcome {
+pub(super) fn list(args: &ListArgs, place: &Place, columns: &[&str], wanted: impl Fn(State) -> bool) -> Outcome {
     let filters = Filters::parse(&args.filter, &FILTERS)?;
     filters.only("status", &State::WORDS)?;
-    let labels: Vec<linkspan_api::LabelFilter> =
-        filters.values("label").iter().map(|label| label.parse()).collect::<Result<_>>()?;
-    let format = Format::parse(args.format.as_deref())?;
+    let labels = list::labels(&filters)?;
     let mut shown: Vec<(SandboxView, State)> = Vec::new();
     for sandbox in place.client()?.sandboxes()? {
         let state = program::state(&sandbox);
@@ -90,15 +74,9 @@ pub(super) fn list(args: &ListingArgs, place: &Place, columns: &[&str], wanted: 
     }
     // Newest first, as in Docker.
     shown.reverse();
-    if args.quiet && args.format.is_none() {
-        let ids = shown.iter().map(|(sandbox, _)| output::id(&sandbox.id.to_string(), args.no_trunc) + "\n");
-        output::print(&ids.collect::<String>());
-        return Ok(());
-    }
     let now = Timestamp::now();
-    let rows = shown.iter().map(|(sandbox, state)| row(sandbox, *state, now, args.no_trunc)).collect();
-    output::print(&Listing { fields: &FIELDS, columns, rows }.render(&format)?);
-    Ok(())
+    let rows = shown.iter().map(|(sandbox, state)| (sandbox.id.to_string(), row(sandbox, *state, now, args.no_trunc)));
+    Ok(args.print(&FIELDS, columns, rows.collect())?)
 }
 
 fn row(sandbox: &SandboxView, state: State, now: Timestamp, whole: bool) -> Row {

@@ -129,3 +129,33 @@ fn joining_is_announced() {
     sleeper(&host, "newer", &format!("--network app --ip {v4}"));
     assert!(host.inside("listener").pings(&v4));
 }
+
+#[test]
+fn without_ipam_there_is_a_wire_and_no_address() {
+    let host = host();
+    host.ok("linkspan network create --ipam-driver null wire");
+    sleeper(&host, "one", "--network wire");
+    sleeper(&host, "two", "--network wire");
+    assert_eq!(host.ok("linkspan exec one ip -4 -o addr show eth0; linkspan exec one ip route"), "");
+    host.ok("linkspan exec one ip addr add 10.44.0.1/24 dev eth0; linkspan exec two ip addr add 10.44.0.2/24 dev eth0");
+    assert!(host.inside("one").pings("10.44.0.2"));
+    host.ok("linkspan rm -f one two && linkspan network rm wire");
+}
+
+#[test]
+fn a_default_network_whose_subnet_appears_on_the_host_is_numbered_anew() {
+    let host = host();
+    host.ok("linkspan network create app");
+    let subnet = |name: &str| {
+        host.ok(format!("linkspan network inspect {name} -f '{{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}'"))
+    };
+    let (used, unused) = (subnet("app"), subnet("bridge"));
+    sleeper(&host, "web", "--network app");
+    // A VPN that brings both as routes: the network without endpoints makes way, the one in use stays.
+    host.ok(format!("ip link add vpn type bridge; ip link set vpn up; ip route add {unused} dev vpn metric 5; ip route add {used} dev vpn metric 500"));
+    host.ok("linkspan network create other");
+    assert!(subnet("bridge") != unused && subnet("other") != unused, "{unused} is the VPN's now");
+    assert_eq!(subnet("app"), used);
+    assert!(host.ok("ip -4 -o addr show linkspan0").contains(&subnet("bridge").replace("0/24", "1/24")));
+    assert!(host.ok("linkspan run --rm -- ip -4 -o addr show eth0").contains(&subnet("bridge")[..8]));
+}

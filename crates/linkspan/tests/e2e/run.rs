@@ -18,8 +18,8 @@ fn exit_statuses_and_signals_pass_through() {
     for signal in ["TERM", "INT", "HUP", "USR1"] {
         let ran = host.sh(format!(
             // Job control: without it a shell lets background jobs ignore SIGINT.
-            "set -m; linkspan run --rm -- sh -c 'trap \"echo got {signal}; exit 5\" {signal}; echo ready; while :; do sleep 0.05; done' >$T/out & \
-             until grep -q ready $T/out; do sleep 0.02; done; kill -{signal} $!; wait $!; status=$?; cat $T/out; exit $status"
+            "set -m; linkspan run --rm -- sh -c 'trap \"echo got {signal}; exit 5\" {signal}; echo ready; while :; do sleep 0.05; done' >$T/out.{signal} & \
+             until grep -q ready $T/out.{signal}; do sleep 0.02; done; kill -{signal} $!; wait $!; status=$?; cat $T/out.{signal}; exit $status"
         ));
         assert_eq!((ran.status, ran.stdout.contains(&format!("got {signal}"))), (5, true), "{ran}");
     }

@@ -1,10 +1,13 @@
-use super::super::Place;
+use super::super::{
+    Place,
+    list::{self, ListArgs},
+};
 use crate::{
     exit::Outcome,
-    output::{self, Field, Filters, Format, Listing, Row},
+    output::{self, Field, Filters, Row},
 };
 use linkspan_engine::NetworkView;
-use linkspan_model::{Error, Result};
+use linkspan_model::Result;
 
 const FIELDS: [Field; 9] = [
     ("ID", "NETWORK ID"),
@@ -30,45 +33,24 @@ const FILTERS: [&str; 7] = ["dangling", "driver", "id", "label", "name", "scope"
 Filters: dangling=BOOL, driver, id, label=KEY[=VALUE], name, scope, type=builtin|custom.
 Fields: .ID .Name .Driver .Scope .IPv4 .IPv6 .Internal .Labels .Label .CreatedAt")]
 pub(in crate::cli) struct Args {
-    /// Show only what passes: KEY=VALUE; may be repeated
-    #[arg(short, long, value_name = "FILTER")]
-    filter: Vec<String>,
-    /// 'table', 'table TEMPLATE', 'json' or a Go template
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Show IDs whole
-    #[arg(long)]
-    no_trunc: bool,
-    /// Show IDs only
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 pub(in crate::cli) fn run(args: &Args, place: &Place) -> Outcome {
-    let filters = Filters::parse(&args.filter, &FILTERS)?;
-    let format = Format::parse(args.format.as_deref())?;
+    let filters = Filters::parse(&args.list.filter, &FILTERS)?;
     let passes = check(&filters)?;
     let mut networks = place.client()?.networks()?;
     networks.retain(|network| passes(network));
-    if args.quiet && args.format.is_none() {
-        let ids = networks.iter().map(|network| output::id(&network.id.to_string(), args.no_trunc) + "\n");
-        output::print(&ids.collect::<String>());
-        return Ok(());
-    }
-    let rows = networks.iter().map(|network| row(network, args.no_trunc)).collect();
-    let listing = Listing { fields: &FIELDS, columns: &COLUMNS, rows };
-    output::print(&listing.render(&format)?);
-    Ok(())
+    let rows = networks.iter().map(|network| (network.id.to_string(), row(network, args.list.no_trunc)));
+    Ok(args.list.print(&FIELDS, &COLUMNS, rows.collect())?)
 }
 
 /// The test that a network must pass, with everything that can be wrong about it found.
 fn check(filters: &Filters) -> Result<impl Fn(&NetworkView) -> bool> {
     let dangling = filters.boolean("dangling")?;
-    let labels: Vec<linkspan_api::LabelFilter> =
-        filters.values("label").iter().map(|label| label.parse()).collect::<Result<_>>()?;
-    if let Some(unknown) = filters.values("type").iter().find(|kind| !matches!(kind.as_str(), "builtin" | "custom")) {
-        return Err(Error::invalid(format!("invalid filter type={unknown}")).fix("types are builtin and custom"));
-    }
+    let labels = list::labels(filters)?;
+    filters.only("type", &["builtin", "custom"])?;
     Ok(move |network: &NetworkView| {
         let unused = network.endpoints.is_empty() && !network.builtin;
         dangling.is_none_or(|wanted| wanted == unused)
@@ -102,6 +84,7 @@ fn row(network: &NetworkView, whole: bool) -> Row {
 #[cfg(test)]
 mod tests {
     use super::{super::shape::tests::network, *};
+    use crate::output::{Format, Listing};
 
     fn passes(filters: &[&str]) -> bool {
         let filters: Vec<String> = filters.iter().map(|&filter| filter.to_owned()).collect();

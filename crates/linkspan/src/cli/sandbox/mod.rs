@@ -2,7 +2,7 @@
 
 mod shape;
 
-use super::{Place, attach::Attach, listing, ps::ListingArgs, rm};
+use super::{Place, attach::Attach, list::ListArgs, listing, rm};
 use crate::{exit::Outcome, output};
 use clap::ArgAction;
 use linkspan_model::NamespaceSpec;
@@ -58,7 +58,7 @@ pub(super) struct CreateArgs {
 Filters and fields are those of `linkspan ps`.")]
 pub(super) struct LsArgs {
     #[command(flatten)]
-    listing: ListingArgs,
+    list: ListArgs,
 }
 
 /// Arguments of `sandbox inspect`.
@@ -80,7 +80,7 @@ pub(super) fn run(command: Command, place: &Place) -> Outcome {
         Command::Create(args) => create(args, place),
         Command::Ls(args) => {
             let columns = ["ID", "Name", "Networks", "Addresses", "Ports", "State", "RunningFor"];
-            super::ps::list(&args.listing, place, &columns, |_| true)
+            super::ps::list(&args.list, place, &columns, |_| true)
         }
         Command::Inspect(args) => {
             let client = place.client()?;
