@@ -84,6 +84,10 @@ impl Kernel for Timed {
         self.timed(|linux| linux.check_ports_free(address, protocol, ports))
     }
 
+    fn watch(&self) -> Result<Box<dyn linkspan_kernel::Watch>> {
+        self.timed(|linux| linux.watch())
+    }
+
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         self.timed(|linux| linux.read_sysctl(place, path))
     }

@@ -18,5 +18,5 @@ pub use server::Daemon;
 pub use status::status_of;
 pub use wire::{
     API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, JoinRequest, LabelFilter, PruneRequest, VERSION_HEADER,
-    VersionInfo,
+    VerifyRequest, VersionInfo,
 };

@@ -58,6 +58,13 @@ pub struct ExitRequest {
     pub status: i32,
 }
 
+/// How the kernel is compared with what is desired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// Whether the difference is written.
+    pub fix: bool,
+}
+
 /// Which unused networks are removed: all that pass every filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PruneRequest {

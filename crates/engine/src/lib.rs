@@ -26,4 +26,6 @@ pub use names::{Knowledge, Question, Service};
 pub use record::{EndpointRecord, Namespace, NetworkRecord, Phase, Pool, ProcessRecord, SandboxRecord};
 pub use resolver::{ForwardPolicy, Resolver};
 pub use store::{Durability, RecordChange, Snapshot, Store};
-pub use view::{EndpointView, HostFiles, Info, NetworkView, PoolView, SandboxView, Warned};
+pub use view::{
+    Difference, DifferenceKind, EndpointView, HostFiles, Info, NetworkView, PoolView, SandboxView, Verification, Warned,
+};

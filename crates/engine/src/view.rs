@@ -178,3 +178,39 @@ pub struct Info {
     /// Number of endpoints.
     pub endpoints: usize,
 }
+
+/// How the kernel compares with what is desired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// How many objects were compared.
+    pub objects: usize,
+    /// What differs, or differed until it was put right.
+    pub differences: Vec<Difference>,
+}
+
+/// An object that is not as desired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// In which way.
+    pub kind: DifferenceKind,
+    /// Where: `host`, or the path of a namespace.
+    pub place: String,
+    /// The object, for people.
+    pub object: String,
+    /// To which network, endpoint or sandbox it belongs, where it belongs to one.
+    pub owner: Option<String>,
+    /// It has been put right.
+    pub fixed: bool,
+}
+
+/// In which way an object is not as desired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DifferenceKind {
+    /// It does not exist.
+    Missing,
+    /// It exists and has other attributes.
+    Different,
+    /// It exists, in our name, and belongs to nothing.
+    Unknown,
+}

@@ -1,4 +1,4 @@
-use crate::{Place, Plan, Values};
+use crate::{Place, Plan, Values, Watch};
 use ipnet::IpNet;
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
@@ -56,6 +56,9 @@ pub trait Kernel: Send + Sync {
     /// Fails with class `InUse`, naming the holder (process and PID), where a socket of the
     /// host already occupies a port of `ports` at `address` (every address where `None`).
     fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()>;
+
+    /// Watches for changes from now on.
+    fn watch(&self) -> Result<Box<dyn Watch>>;
 
     /// Reads a setting below `/proc/sys` of `place`.
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String>;

@@ -15,6 +15,7 @@ mod nft;
 mod plan;
 pub mod process;
 mod value;
+mod watch;
 
 pub use fake::FakeKernel;
 pub use kernel::{Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
@@ -25,3 +26,4 @@ pub use value::{
     Address, Bridge, BridgePort, Entry, FdbEntry, Key, Link, LinkKind, MacvlanMode, Neighbour, NftData, NftElement,
     NftFamily, NftField, NftTable, Owner, Place, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
+pub use watch::{Extent, Watch};

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 /// The command line could not be understood.
 pub(crate) const USAGE: u8 = 2;
+/// `verify`: something is not as it should be.
+pub(crate) const DIFFERS: u8 = 14;
 /// `run` and `exec`: linkspan itself failed.
 pub(crate) const RUN_FAILED: u8 = 125;
 /// `run` and `exec`: the program cannot be executed.
@@ -56,6 +58,7 @@ pub(crate) fn table() -> Vec<(u8, &'static str)> {
     table.extend([
         (0, "success"),
         (USAGE, "the command line cannot be understood"),
+        (DIFFERS, "verify: something is not as it should be"),
         (RUN_FAILED, "run, exec: linkspan failed before the program ran"),
         (NOT_EXECUTABLE, "run, exec: the program cannot be executed"),
         (NOT_FOUND, "run, exec: there is no such program"),

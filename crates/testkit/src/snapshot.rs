@@ -9,9 +9,9 @@ pub struct Snapshot {
 }
 
 /// One line an object, so that order does not matter; what the kernel changes by itself (counters, lifetimes,
-/// carriers, link-local addresses, a bridge's offloads, which are its ports') is left out.
+/// carriers, link-local addresses, a bridge's offloads, which are its ports', the address of a sandbox's end in the host) is left out.
 const SCRIPT: &str = r#"
-ip -j -d link | jq -c '.[] | "link " + .ifname + " " + (del(.ifindex, .link_index, .stats, .stats64, .linkinfo.info_data, .linkinfo.info_slave_data, .operstate, .flags, .tso_max_size, .tso_max_segs, .gso_max_size, .gso_max_segs, .gro_max_size, .gso_ipv4_max_size, .gro_ipv4_max_size) | tostring)'
+ip -j -d link | jq -c '.[] | "link " + .ifname + " " + (del(.ifindex, .link_index, .stats, .stats64, .linkinfo.info_data, .linkinfo.info_slave_data, .operstate, .flags, .tso_max_size, .tso_max_segs, .gso_max_size, .gso_max_segs, .gro_max_size, .gso_ipv4_max_size, .gro_ipv4_max_size) | if .ifname | startswith("lsv") then del(.address) else . end | tostring)'
 ip -j addr | jq -c '.[] | .ifname as $i | .addr_info[] | select(.scope != "link") | "address " + $i + " " + .local + "/" + (.prefixlen | tostring)'
 ip -4 route show table all | sed 's/^/route /; s/ linkdown *$//; s/ linkdown / /'
 ip -6 route show table all | grep -v -e fe80:: -e ff00:: | sed 's/^/route6 /; s/ linkdown / /; s/ expires [0-9]*sec//'

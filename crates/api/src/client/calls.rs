@@ -1,9 +1,9 @@
 //! One method a path.
 
 use super::{Client, path};
-use crate::wire::{DisconnectRequest, ExitRequest, JoinRequest, PruneRequest};
+use crate::wire::{DisconnectRequest, ExitRequest, JoinRequest, PruneRequest, VerifyRequest};
 use hyper::Method;
-use linkspan_engine::{EndpointView, Info, NetworkView, ProcessRecord, SandboxView, Warned};
+use linkspan_engine::{EndpointView, Info, NetworkView, ProcessRecord, SandboxView, Verification, Warned};
 use linkspan_model::{EndpointSpec, NetworkId, NetworkSpec, Result, SandboxSpec};
 
 const NOTHING: Option<&()> = None;
@@ -100,6 +100,11 @@ impl Client {
     /// where its program was started so.
     pub fn process_exited(&self, sandbox: &str, status: i32) -> Result<()> {
         self.order(Method::POST, &path("/sandboxes/", sandbox, "/exit")?, Some(&ExitRequest { status }))
+    }
+
+    /// [`Controller::verify`](linkspan_engine::Controller::verify).
+    pub fn verify(&self, fix: bool) -> Result<Verification> {
+        self.post("/verify", &VerifyRequest { fix })
     }
 
     /// [`Controller::purge`](linkspan_engine::Controller::purge).

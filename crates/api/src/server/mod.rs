@@ -9,7 +9,7 @@ mod networks;
 mod sandboxes;
 mod version;
 
-use crate::wire::{API_VERSION, BODY_LIMIT, VersionInfo};
+use crate::wire::{API_VERSION, BODY_LIMIT, VerifyRequest, VersionInfo};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
@@ -18,7 +18,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use failure::{Answer, Failure};
-use linkspan_engine::{Controller, Info};
+use linkspan_engine::{Controller, Info, Verification};
 use linkspan_model::{Error, Event, Result};
 use std::{io, sync::Arc, thread};
 use tokio::{
@@ -112,6 +112,7 @@ fn router(daemon: Daemon) -> Router {
         .route("/endpoints/{endpoint}/join", post(networks::join))
         .route("/endpoints/{endpoint}/leave", post(networks::leave))
         .route("/events", get(events::stream))
+        .route("/verify", post(verify))
         .route("/purge", post(purge))
         .layer(middleware::from_fn(version::check));
     Router::new()
@@ -137,6 +138,13 @@ async fn version(State(daemon): State<Daemon>) -> Json<VersionInfo> {
 async fn stop(State(daemon): State<Daemon>) -> StatusCode {
     daemon.stop();
     StatusCode::NO_CONTENT
+}
+
+async fn verify(
+    State(daemon): State<Daemon>,
+    extract::Strict(request): extract::Strict<VerifyRequest>,
+) -> Answer<Verification> {
+    daemon.call(move |controller| controller.verify(request.fix)).await.map(Json)
 }
 
 async fn purge(State(daemon): State<Daemon>) -> Result<StatusCode, Failure> {

@@ -1,4 +1,4 @@
-use super::{Controller, lock, reaper::Announcement};
+use super::{Controller, reaper::Announcement};
 use crate::{EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
 use linkspan_kernel::Flow;
 use linkspan_model::{
@@ -19,7 +19,7 @@ impl Controller {
     pub fn connect(&self, sandbox: &str, spec: EndpointSpec) -> Result<EndpointView> {
         let id = self.read().ready_sandbox(sandbox)?.id;
         let operation = self.sandbox_operation(id);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         self.wait_for_links_of(id);
         let endpoint = self.change_sandbox(id, |state| {
             let endpoint = self.new_endpoint(state, &spec)?;
@@ -54,7 +54,7 @@ impl Controller {
             (endpoint.id, state.ready_sandbox(sandbox)?.id)
         };
         let operation = self.sandbox_operation(id);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         self.wait_for_links_of(id);
         self.change_sandbox(id, |state| {
             let record = state.endpoints.get(&endpoint).cloned();
@@ -72,7 +72,7 @@ impl Controller {
             return Err(Error::not_found(format!("endpoint {} has joined no sandbox", record.id.short())));
         };
         let operation = self.sandbox_operation(sandbox);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         // A twin without a sandbox takes over identity and addresses; the old record is only
         // the name of a link that waits for deletion.
         self.detach(sandbox, record.id)?;
@@ -128,7 +128,7 @@ impl Controller {
             }
         };
         let operation = self.sandbox_operation(id);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         self.detach(id, endpoint)
     }
 

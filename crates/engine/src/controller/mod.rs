@@ -7,6 +7,7 @@
 mod admission;
 mod endpoints;
 mod events;
+mod heal;
 mod networks;
 mod processes;
 mod reaper;
@@ -24,7 +25,10 @@ use linkspan_model::{Error, Result, SandboxId};
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What an engine is made of.
@@ -82,12 +86,25 @@ pub struct Controller {
     config: Config,
     /// The records. Held for memory and store work only, never while the kernel is changed.
     state: RwLock<State>,
+    /// Every operation that changes the kernel shares it; whoever compares the kernel with what is desired has it
+    /// alone. Taken before the two below, and by nobody twice.
+    operations: RwLock<()>,
+    /// How many operations have begun.
+    begun: AtomicU64,
     /// One operation on networks at a time; taken before `state`.
     network_operations: Mutex<()>,
     /// One operation on a sandbox at a time; taken before `state`.
     sandbox_operations: Mutex<HashMap<SandboxId, Arc<Mutex<()>>>>,
+    /// Held by the healer while it holds the engine; whether it is to stop.
+    healing: Arc<Mutex<bool>>,
     events: events::Subscribers,
     reaper: Arc<reaper::Reaper>,
+}
+
+/// An operation that may change the kernel, for as long as it is held.
+struct Operation<'a> {
+    _turn: MutexGuard<'a, ()>,
+    _shared: RwLockReadGuard<'a, ()>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -136,6 +153,13 @@ impl Controller {
 
     fn pool_holding<'a>(&self, network: &'a NetworkRecord, address: std::net::IpAddr) -> Option<&'a Pool> {
         network.pools.iter().find(|pool| pool.subnet.contains(&address))
+    }
+
+    /// Begins an operation once its turn at `order` has come.
+    fn operate<'a>(&'a self, order: &'a Mutex<()>) -> Operation<'a> {
+        let shared = self.operations.read().unwrap_or_else(PoisonError::into_inner);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Operation { _shared: shared, _turn: lock(order) }
     }
 
     /// The lock that makes operations on a sandbox follow each other.

@@ -1,4 +1,4 @@
-use super::{Controller, lock};
+use super::Controller;
 use crate::{
     Durability, NetworkRecord, NetworkView, Occupied, Phase, PoolRequest, RecordChange, Warned, desired::SAVED_SYSCTL,
     state::State,
@@ -23,7 +23,7 @@ impl Controller {
         if driver.capabilities().addresses {
             check_families(&spec)?;
         }
-        let _operation = lock(&self.network_operations);
+        let _operation = self.operate(&self.network_operations);
         let host = self.kernel.host_networks()?;
         self.renumber_unused(&host);
         let mut record = NetworkRecord {
@@ -187,7 +187,7 @@ impl Controller {
 
     /// Removes a network that has no endpoints.
     pub fn remove_network(&self, reference: &str) -> Result<()> {
-        let operation = lock(&self.network_operations);
+        let operation = self.operate(&self.network_operations);
         let network = self.read().ready_network(reference)?.clone();
         if network.builtin {
             return Err(Error::forbidden(format!("network {} is built in and cannot be removed", network.name())));

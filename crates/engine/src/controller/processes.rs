@@ -1,4 +1,4 @@
-use super::{Controller, lock};
+use super::Controller;
 use crate::{ProcessRecord, RecordChange};
 use linkspan_model::{Error, EventAction, EventSubject, Result};
 
@@ -28,7 +28,7 @@ impl Controller {
     ) -> Result<()> {
         let id = self.read().ready_sandbox(sandbox)?.id;
         let operation = self.sandbox_operation(id);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         let mut state = self.write();
         let mut record = state.ready_sandbox(&id.to_string())?.clone();
         edit(&mut record.process)?;

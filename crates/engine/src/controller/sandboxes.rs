@@ -1,4 +1,4 @@
-use super::{Controller, lock};
+use super::Controller;
 use crate::{
     EndpointRecord, Namespace, Phase, RecordChange, SandboxRecord, SandboxView, desired::loopback, files, ports,
 };
@@ -15,7 +15,7 @@ impl Controller {
         check_spec(&spec)?;
         let id = SandboxId::random();
         let operation = self.sandbox_operation(id);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         let namespace = self.open_namespace(id, &spec)?;
         let kept = namespace.path().map(Path::to_owned);
         let made =
@@ -251,7 +251,7 @@ impl Controller {
     pub fn remove_sandbox(&self, reference: &str) -> Result<()> {
         let id = self.read().ready_sandbox(reference)?.id;
         let operation = self.sandbox_operation(id);
-        let _operation = lock(&operation);
+        let _operation = self.operate(&operation);
         let (record, endpoints, left, before, after) = {
             let mut state = self.write();
             let record = state.ready_sandbox(&id.to_string())?.clone();

@@ -7,12 +7,12 @@ use linkspan_model::{EndpointId, NetworkSpec, Result, SandboxId};
 use std::{
     collections::HashMap,
     fs, io,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
     thread,
 };
 
 /// Links of endpoints begin with this; whatever else begins with it is an orphan of ours.
-const LINK_PREFIX: &str = "lsv";
+pub(super) const LINK_PREFIX: &str = "lsv";
 
 /// The networks made at first start: name and driver. `bridge` may be missing where its driver is.
 const BUILT_IN: [(&str, &str); 3] = [("host", "host"), ("none", "none"), ("bridge", "bridge")];
@@ -33,6 +33,9 @@ impl Controller {
             ipam,
             config,
             state: RwLock::new(state),
+            operations: RwLock::default(),
+            begun: AtomicU64::default(),
+            healing: Arc::default(),
             network_operations: Mutex::default(),
             sandbox_operations: Mutex::new(HashMap::new()),
             events: Default::default(),
@@ -49,7 +52,7 @@ impl Controller {
             .map_err(|error| linkspan_model::Error::internal(format!("no thread for deletions: {error}")))?;
         controller.reaper.take(leaving);
         {
-            let _operation = super::lock(&controller.network_operations);
+            let _operation = controller.operate(&controller.network_operations);
             controller.renumber_unused(&controller.kernel.host_networks()?);
         }
         controller.make_built_in_networks()?;
@@ -58,6 +61,7 @@ impl Controller {
 
     /// Stops the engine's threads. Networks and sandboxes stay as they are.
     pub fn shut_down(&self) {
+        *super::lock(&self.healing) = true;
         self.reaper.wait_idle();
         self.reaper.stop();
     }
@@ -80,7 +84,7 @@ impl Controller {
                 self.delete_endpoint(&endpoint.to_string())?;
             }
         }
-        let _operation = super::lock(&self.network_operations);
+        let _operation = self.operate(&self.network_operations);
         let networks: Vec<_> = self.read().networks.values().cloned().collect();
         for network in networks {
             self.unmake_network(&network)?;
@@ -152,7 +156,7 @@ impl Controller {
         Ok(leaving.map(|endpoint| endpoint.id).collect())
     }
 
-    fn namespace_lives(&self, namespace: &Namespace) -> bool {
+    pub(super) fn namespace_lives(&self, namespace: &Namespace) -> bool {
         match namespace {
             Namespace::Host => true,
             Namespace::Own(_) => self.kernel.netns_identity(&namespace.place()).is_ok(),
@@ -255,7 +259,7 @@ impl Controller {
 
     /// Applies a plan; where it fails as a whole, change by change, so that one object that
     /// cannot be repaired does not keep the others broken.
-    fn repair(&self, plan: &Plan) -> Result<()> {
+    pub(super) fn repair(&self, plan: &Plan) -> Result<()> {
         if plan.is_empty() {
             return Ok(());
         }

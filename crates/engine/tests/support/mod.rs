@@ -84,6 +84,9 @@ impl Kernel for FaultyKernel {
         self.fail.step("keep_netns")?;
         self.inner.keep_netns(place, path)
     }
+    fn watch(&self) -> Result<Box<dyn linkspan_kernel::Watch>> {
+        self.inner.watch()
+    }
     fn remove_netns(&self, path: &Path) -> Result<()> {
         self.inner.remove_netns(path)
     }

@@ -3,7 +3,9 @@
 mod nft;
 mod objects;
 
-use crate::{Change, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values};
+use crate::{
+    Change, Extent, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch,
+};
 use linkspan_model::{Error, MacAddr, PortRange, Protocol, Result};
 use objects::Objects;
 use std::{
@@ -11,6 +13,8 @@ use std::{
     net::IpAddr,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 /// A kernel in memory, for tests: stateful, so that what was made is there, what was not cannot be
@@ -119,6 +123,16 @@ impl State {
             self.nft.apply(place, &changes)?;
         }
         Ok(())
+    }
+}
+
+/// Nobody but the engine changes a kernel in memory.
+struct Quiet;
+
+impl Watch for Quiet {
+    fn wait(&mut self, limit: Duration) -> Result<Option<Extent>> {
+        thread::sleep(limit);
+        Ok(None)
     }
 }
 
@@ -240,6 +254,10 @@ impl Kernel for FakeKernel {
         busy.map_or(Ok(()), |(_, port, holder)| {
             Err(Error::in_use(format!("host port {port}/{protocol} is taken")).held_by(holder))
         })
+    }
+
+    fn watch(&self) -> Result<Box<dyn Watch>> {
+        Ok(Box::new(Quiet))
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

@@ -12,8 +12,9 @@ mod refusal;
 mod retire;
 mod rtnl;
 mod sysctl;
+mod watch;
 
-use crate::{Flow, HostNetworks, Kernel, Netns, Place, Plan, Retirement, Values};
+use crate::{Flow, HostNetworks, Kernel, Netns, Place, Plan, Retirement, Values, Watch};
 use linkspan_model::{Error, ErrorClass, MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path};
 
@@ -115,6 +116,10 @@ impl Kernel for Linux {
 
     fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()> {
         self.host.enter(|| ports::check_free(address, protocol, ports))?
+    }
+
+    fn watch(&self) -> Result<Box<dyn Watch>> {
+        Ok(Box::new(watch::LinuxWatch::new(&self.host)?))
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

@@ -20,6 +20,7 @@ mod sandbox;
 mod stop;
 mod system;
 mod usage;
+mod verify;
 
 use crate::{
     daemon, exit,
@@ -116,6 +117,8 @@ enum Command {
     Graph(graph::Args),
     /// Show what the daemon is and has
     Info(info::Args),
+    /// Compare the kernel with what should be, and put it right
+    Verify(verify::Args),
     /// Stop the daemon, or remove everything it made
     #[command(subcommand)]
     System(system::Command),
@@ -161,6 +164,7 @@ fn dispatch(Cli { place, command }: Cli) -> Outcome {
         Command::Events(args) => events::run(&args, &place),
         Command::Graph(args) => graph::run(&args, &place),
         Command::Info(args) => info::run(&args, &place),
+        Command::Verify(args) => verify::run(&args, &place),
         Command::System(command) => system::run(&command, &place),
         Command::Daemon(args) => daemon::run(&args, &place.daemon()),
         Command::Completion(args) => completion::run(&args, Cli::command()),

@@ -31,6 +31,7 @@ pub(super) fn serve(place: &Place, ready: impl FnOnce()) -> Result<()> {
     let controller = engine(place, &runtime)?;
     let daemon = Daemon::new(Arc::clone(&controller))?;
     watch::start(&controller)?;
+    controller.heal_on_change()?;
     let served = runtime.block_on(answer(place, &daemon, ready));
     controller.shut_down();
     runtime.shutdown_timeout(LAST_ANSWERS);

@@ -4,6 +4,7 @@
 mod adopt;
 mod daemon;
 mod endpoints;
+mod heal;
 mod isolation;
 mod names;
 mod networks;

@@ -17,6 +17,7 @@ pub(crate) mod status {
     pub(crate) const PERMISSION: i32 = 10;
     pub(crate) const UNSUPPORTED: i32 = 11;
     pub(crate) const INCOMPATIBLE: i32 = 13;
+    pub(crate) const DIFFERS: i32 = 14;
     /// `linkspan run` and `exec`: the failure is linkspan's, not the program's.
     pub(crate) const OWN: i32 = 125;
 }

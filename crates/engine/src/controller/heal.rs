@@ -1,0 +1,186 @@
+//! What others change is put right: the kernel is compared with what is desired, and only the difference is
+//! written. A person asks for it (`verify`), and the engine itself when it is told of changes.
+
+use super::{Controller, lock, startup::LINK_PREFIX};
+use crate::{Difference, DifferenceKind, Verification};
+use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch};
+use linkspan_model::{Error, Result};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Everything is compared as often as this even where nobody told of a change: some cannot be told, such as
+/// rules inside of a sandbox.
+const PERIOD: Duration = Duration::from_secs(30);
+/// So long after operations of our own everything is compared: what they change inside of sandboxes cannot be told
+/// from what others change there at the same time, and sandboxes are many.
+const AFTERWARDS: Duration = Duration::from_secs(3);
+/// Changes seldom come alone: a reload of a firewall is many.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// Pause after a comparison, in times of what it took: comparing never takes more than a sixth of a core.
+const PAUSE: u32 = 5;
+/// Pause after the kernel could not be watched or compared.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Controller {
+    /// Compares the kernel with what is desired, and writes the difference where `fix` says so. No
+    /// operation runs meanwhile.
+    pub fn verify(&self, fix: bool) -> Result<Verification> {
+        let _alone = self.operations.write().unwrap_or_else(PoisonError::into_inner);
+        self.reaper.wait_idle();
+        let (desired, plan) = self.compare(Extent::Anywhere)?;
+        let mut verification = Verification { objects: desired.len(), differences: self.gone_namespaces() };
+        if plan.is_empty() {
+            return Ok(verification);
+        }
+        let mut left = BTreeSet::new();
+        if fix {
+            self.repair(&plan)?;
+            let (_, plan) = self.compare(Extent::Anywhere)?;
+            left.extend(plan.changes().iter().map(ToString::to_string));
+        }
+        verification.differences.extend(plan.changes().iter().map(|change| Difference {
+            kind: match change {
+                Change::Create(..) => DifferenceKind::Missing,
+                Change::Update { .. } => DifferenceKind::Different,
+                Change::Delete(..) => DifferenceKind::Unknown,
+            },
+            place: change.place().to_string(),
+            object: change.value().to_string(),
+            owner: desired.get(change.place(), &change.value().key()).map(|entry| entry.owner.to_string()),
+            fixed: fix && !left.contains(&change.to_string()),
+        }));
+        Ok(verification)
+    }
+
+    /// Puts right what others change from now on, on a thread that ends with the engine.
+    pub fn heal_on_change(self: &Arc<Self>) -> Result<()> {
+        let watch = self.kernel.watch()?;
+        let controller = Arc::downgrade(self);
+        let stopped = Arc::clone(&self.healing);
+        thread::Builder::new()
+            .name("healer".to_owned())
+            .spawn(move || run(&controller, &stopped, watch))
+            .map(drop)
+            .map_err(|error| Error::internal(format!("no thread to watch the kernel: {error}")))
+    }
+
+    /// Puts the kernel right where it differs. Operations wait only where it seems to.
+    fn heal(&self, extent: Extent) -> Result<()> {
+        if self.compare(extent)?.1.is_empty() {
+            return Ok(());
+        }
+        // What seemed to differ may have been an operation half-way.
+        let _alone = self.operations.write().unwrap_or_else(PoisonError::into_inner);
+        self.reaper.wait_idle();
+        let (_, plan) = self.compare(Extent::Anywhere)?;
+        self.repair(&plan)
+    }
+
+    /// What is desired, and what turns the kernel into it.
+    fn compare(&self, extent: Extent) -> Result<(Values, Plan)> {
+        let all = self.desired(&self.read()).all()?;
+        let desired = match extent {
+            Extent::Anywhere => all,
+            Extent::Host => on_host(&all),
+        };
+        let actual = self.kernel.observe(&desired, LINK_PREFIX)?;
+        let plan = Plan::between(&actual, &desired);
+        if plan.is_empty() {
+            return Ok((desired, plan));
+        }
+        // Nothing can be put into a namespace that is gone. Its sandbox says so itself.
+        let places: BTreeSet<&Place> = plan.changes().iter().filter_map(needed_place).collect();
+        let gone: BTreeSet<Place> =
+            places.into_iter().filter(|place| self.kernel.netns_identity(place).is_err()).cloned().collect();
+        let possible = |change: &&Change| {
+            matches!(change, Change::Delete(Place::Host, _))
+                || needed_place(change).is_none_or(|place| !gone.contains(place))
+        };
+        let plan = plan.changes().iter().filter(possible).cloned().collect();
+        Ok((desired, plan))
+    }
+
+    fn gone_namespaces(&self) -> Vec<Difference> {
+        let state = self.read();
+        let gone = state.sandboxes.values().filter(|sandbox| !self.namespace_lives(&sandbox.namespace));
+        gone.map(|sandbox| Difference {
+            kind: DifferenceKind::Missing,
+            place: "host".to_owned(),
+            object: format!("namespace {}", sandbox.namespace.place()),
+            owner: Some(format!("sandbox {}", sandbox.name)),
+            fixed: false,
+        })
+        .collect()
+    }
+}
+
+/// The namespace beside the host's that a change needs.
+fn needed_place(change: &Change) -> Option<&Place> {
+    match (change.place(), change.value()) {
+        (Place::Host, Value::Link(link)) => match &link.kind {
+            LinkKind::Veth { peer_place, .. } if *peer_place != Place::Host => Some(peer_place),
+            _ => None,
+        },
+        (Place::Host, _) => None,
+        (place, _) => Some(place),
+    }
+}
+
+fn on_host(values: &Values) -> Values {
+    let mut host = Values::new();
+    for (place, _, entry) in values.iter().filter(|(place, ..)| **place == Place::Host) {
+        host.insert(place.clone(), &entry.owner, entry.value.clone());
+    }
+    host
+}
+
+fn run(controller: &Weak<Controller>, stopped: &Mutex<bool>, mut watch: Box<dyn Watch>) {
+    let mut due = Instant::now() + PERIOD;
+    let mut seen = 0;
+    loop {
+        let told = watch.wait(due.saturating_duration_since(Instant::now()).min(RETRY));
+        // An engine that is shut down closes its store as soon as nobody holds it.
+        let turn = lock(stopped);
+        let Some(engine) = controller.upgrade().filter(|_| !*turn) else { return };
+        let mut extent = match told {
+            Ok(Some(extent)) => {
+                thread::sleep(TOGETHER);
+                watch
+                    .wait(Duration::ZERO)
+                    .map_or(Extent::Anywhere, |later| later.map_or(extent, |later| later.max(extent)))
+            }
+            Ok(None) if Instant::now() < due => continue,
+            Ok(None) => Extent::Anywhere,
+            Err(error) => {
+                tracing::warn!(%error, "changes of the kernel go unnoticed for a moment");
+                thread::sleep(RETRY);
+                if let Ok(again) = engine.kernel.watch() {
+                    watch = again;
+                }
+                Extent::Anywhere
+            }
+        };
+        let begun = engine.begun.load(Ordering::Relaxed);
+        if begun != seen && extent == Extent::Anywhere && Instant::now() < due {
+            extent = Extent::Host;
+            due = due.min(Instant::now() + AFTERWARDS);
+        }
+        seen = begun;
+        let start = Instant::now();
+        if let Err(error) = engine.heal(extent) {
+            tracing::warn!(%error, "could not compare the kernel with what is desired");
+            thread::sleep(RETRY);
+        }
+        if extent == Extent::Anywhere {
+            due = Instant::now() + PERIOD;
+        }
+        let took = start.elapsed();
+        drop(engine);
+        drop(turn);
+        thread::sleep(took * PAUSE);
+    }
+}
