@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -25,6 +25,9 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// How long a client may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers that are ready go out together, this many bytes at most.
+const TOGETHER: usize = 16 * 1024;
 
 /// The longest query: more is no question.
 const MAX_QUERY: u16 = 4096;
@@ -60,36 +63,48 @@ pub(crate) async fn serve(listener: TcpListener, client: Arc<Client>, responder:
 
 /// Answers the queries of one connection until it ends, idles or misbehaves.
 async fn converse(stream: TcpStream, client: Arc<Client>, responder: Arc<Responder>) {
-    let (mut reader, writer) = stream.into_split();
+    // Answers are written whole: there is nothing to wait for.
+    let _ = stream.set_nodelay(true);
+    let (reader, writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
     let writer = Arc::new(Mutex::new(writer));
     let mut forwards = JoinSet::new();
     let mut answer = Vec::new();
+    let mut ready = Vec::new();
     loop {
+        if !ready.is_empty() && (ready.len() > TOGETHER || !holds_query(reader.buffer())) {
+            if write(&writer, &ready).await.is_err() {
+                return;
+            }
+            ready.clear();
+        }
         let Ok(Ok(query)) = timeout(IDLE, read(&mut reader)).await else { break };
         while forwards.try_join_next().is_some() {}
         match responder.respond(&client, &query, Transport::Tcp, Instant::now(), &mut answer) {
             Response::Ignore => break,
-            Response::Ready => {
-                if write(&writer, &answer).await.is_err() {
-                    return;
-                }
-            }
+            Response::Ready => ready.extend(with_length(&answer)),
             Response::Forward(forward) => {
                 let (writer, responder) = (writer.clone(), responder.clone());
                 forwards.spawn(async move {
                     let mut answer = Vec::new();
                     responder.complete(&forward, &mut answer).await;
                     // A client that left needs no answer.
-                    let _ = write(&writer, &answer).await;
+                    let _ = write(&writer, &with_length(&answer)).await;
                 });
             }
         }
     }
-    // A client may close its side and still wait for answers.
+    // A client may close its side, or end in nonsense, and still wait for answers.
+    let _ = write(&writer, &ready).await;
     while forwards.join_next().await.is_some() {}
 }
 
-async fn read(reader: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
+/// Whether a whole query is in what was read ahead.
+fn holds_query(ahead: &[u8]) -> bool {
+    matches!(ahead, [high, low, query @ ..] if query.len() >= usize::from(u16::from_be_bytes([*high, *low])))
+}
+
+async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Vec<u8>> {
     let length = reader.read_u16().await?;
     if length > MAX_QUERY {
         return Err(io::ErrorKind::InvalidData.into());
@@ -99,7 +114,6 @@ async fn read(reader: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     Ok(query)
 }
 
-async fn write(writer: &Mutex<OwnedWriteHalf>, answer: &[u8]) -> io::Result<()> {
-    let message = with_length(answer);
-    timeout(PATIENCE, async { writer.lock().await.write_all(&message).await }).await?
+async fn write(writer: &Mutex<OwnedWriteHalf>, messages: &[u8]) -> io::Result<()> {
+    timeout(PATIENCE, async { writer.lock().await.write_all(messages).await }).await?
 }
