@@ -1,4 +1,4 @@
-use super::{BridgeOptions, bridge_name, mtu, owner_of_endpoint, publish};
+use super::{BridgeOptions, antispoof, bridge_name, mtu, owner_of_endpoint, publish};
 use linkspan_engine::EndpointContext;
 use linkspan_kernel::{Address, BridgePort, Link, LinkKind, Place, PortState, Sysctl, Value, Values};
 use linkspan_model::{EndpointId, Error, Result};
@@ -69,6 +69,11 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     }
 
     let comment = format!("endpoint {}", endpoint.id.short());
+    if options.antispoof {
+        for element in antispoof::elements(endpoint, &comment) {
+            values.insert(Place::Host, &owner, element);
+        }
+    }
     for (address, bindings) in [
         (endpoint.ipv4.map(|net| net.addr().into()), context.publish_v4),
         (endpoint.ipv6.map(|net| net.addr().into()), context.publish_v6),

@@ -1,6 +1,7 @@
 //! The bridge driver: a Linux bridge a network, a veth pair an endpoint, nftables for
 //! what may pass.
 
+mod antispoof;
 mod endpoint;
 mod network;
 mod options;

@@ -16,7 +16,7 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
 
     insert(Value::Link(Link {
         name: bridge.clone(),
-        kind: LinkKind::Bridge(Bridge { multicast_snooping: true }),
+        kind: LinkKind::Bridge(Bridge { multicast_snooping: true, no_link_local_learning: options.antispoof }),
         // A bridge without an address of its own takes the lowest of its ports', and changes it
         // as ports come and go: neighbours would have to learn it again.
         mac: Some(mac_of(network.id)),

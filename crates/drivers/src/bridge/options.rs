@@ -12,6 +12,8 @@ pub(super) struct BridgeOptions {
     pub(super) masquerade: bool,
     /// Endpoints of the network reach each other.
     pub(super) icc: bool,
+    /// Endpoints send from their own addresses only.
+    pub(super) antispoof: bool,
     /// Host address that ports are published on where the user names none.
     pub(super) host_binding_ipv4: Option<Ipv4Addr>,
     /// Interfaces inside sandboxes are named this and a number.
@@ -20,16 +22,25 @@ pub(super) struct BridgeOptions {
 
 impl Default for BridgeOptions {
     fn default() -> Self {
-        Self { bridge: None, mtu: None, masquerade: true, icc: true, host_binding_ipv4: None, interface_prefix: None }
+        Self {
+            bridge: None,
+            mtu: None,
+            masquerade: true,
+            icc: true,
+            antispoof: true,
+            host_binding_ipv4: None,
+            interface_prefix: None,
+        }
     }
 }
 
-/// Our short name of each option, and Docker's.
-const NAMES: [(&str, &str); 6] = [
+/// Our short name of each option, and Docker's; the same twice where Docker has none.
+const NAMES: [(&str, &str); 7] = [
     ("bridge", "com.docker.network.bridge.name"),
     ("mtu", "com.docker.network.driver.mtu"),
     ("masquerade", "com.docker.network.bridge.enable_ip_masquerade"),
     ("icc", "com.docker.network.bridge.enable_icc"),
+    ("antispoof", "antispoof"),
     ("host_binding_ipv4", "com.docker.network.bridge.host_binding_ipv4"),
     ("interface_prefix", "com.docker.network.container_iface_prefix"),
 ];
@@ -56,6 +67,7 @@ impl BridgeOptions {
                 }
                 Some("masquerade") => parsed.masquerade = boolean(key, value)?,
                 Some("icc") => parsed.icc = boolean(key, value)?,
+                Some("antispoof") => parsed.antispoof = boolean(key, value)?,
                 Some("host_binding_ipv4") => {
                     let address: Ipv4Addr = parse_value(key, value, "an IPv4 address of the host")?;
                     parsed.host_binding_ipv4 = (!address.is_unspecified()).then_some(address);
@@ -119,9 +131,15 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_malformed_is_named() {
-        for (key, value) in
-            [("mtu", "12"), ("mtu", "x"), ("icc", "maybe"), ("bridge", "a/b"), ("bridge", ""), ("nonsense", "1")]
-        {
+        for (key, value) in [
+            ("mtu", "12"),
+            ("mtu", "x"),
+            ("icc", "maybe"),
+            ("antispoof", "no"),
+            ("bridge", "a/b"),
+            ("bridge", ""),
+            ("nonsense", "1"),
+        ] {
             let error = parse(&[(key, value)]).expect_err(key);
             assert!(error.to_string().contains(key), "{error}");
         }

@@ -1,14 +1,14 @@
-//! The one nftables table of all bridge networks. Its rules are fixed; what varies with
+//! The one nftables table of family `inet` of all bridge networks. Its rules are fixed; what varies with
 //! networks and published ports are elements of its sets and maps, so that a packet meets
 //! the same few rules however many there are.
 
-use super::bridge_name;
+use super::{antispoof, bridge_name};
 use crate::bridge::options::BridgeOptions;
 use linkspan_engine::NetworkRecord;
 use linkspan_kernel::{NftData, NftElement, NftFamily, NftField, NftTable, Owner, Place, Sysctl, Value, Values};
 use linkspan_model::Family;
 
-/// Name of the table, of family `inet`.
+/// Name of our tables, of family `inet` and, against forged addresses, `bridge`.
 pub(super) const TABLE: &str = "linkspan";
 
 /// What stands in the table.
@@ -33,6 +33,11 @@ pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     let owner = Owner::new("driver bridge");
     let mut insert = |value| values.insert(Place::Host, &owner, value);
     insert(Value::Table(NftTable { family: NftFamily::Inet, name: TABLE.to_owned(), body: BODY.to_owned() }));
+    // A kernel without nf_tables for bridges can still have networks that ask for no such thing.
+    if networks.iter().any(|network| BridgeOptions::parse(&network.spec.options).is_ok_and(|options| options.antispoof))
+    {
+        insert(antispoof::table());
+    }
     if networks.iter().any(|network| network.spec.enable_ipv4) {
         insert(Value::Sysctl(Sysctl::new("net/ipv4/ip_forward", "1")));
     }

@@ -171,7 +171,10 @@ fn look_at_rules(place: &Place, wanted: &[(&Owner, &Value)], values: &mut Values
 /// A link with everything that is known of it.
 fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
     let kind = match &seen.kind {
-        Some(InfoKind::Bridge) => LinkKind::Bridge(Bridge { multicast_snooping: seen.multicast_snooping }),
+        Some(InfoKind::Bridge) => LinkKind::Bridge(Bridge {
+            multicast_snooping: seen.multicast_snooping,
+            no_link_local_learning: seen.no_link_local_learning,
+        }),
         Some(InfoKind::Veth) => LinkKind::VethPeer,
         Some(InfoKind::Dummy) => LinkKind::Dummy,
         None if seen.name == "lo" => LinkKind::Loopback,

@@ -63,6 +63,9 @@ pub enum LinkKind {
 pub struct Bridge {
     /// Whether the bridge snoops IGMP and MLD to forward multicast to members only.
     pub multicast_snooping: bool,
+    /// Whether the bridge learns no address from what is sent to 01:80:c2:00:00:0X. Such frames are for the host alone;
+    /// some of them pass no hook of the bridge's, so that nothing else can keep a port from taking an address by them.
+    pub no_link_local_learning: bool,
 }
 
 /// Settings of a bridge port.

@@ -61,7 +61,7 @@ fn bridge(name: &str) -> Link {
         mac: Some(MacAddr([2, 0, 0, 0, 0, 1])),
         mtu: Some(1400),
         alias: Some("a bridge of ours".into()),
-        ..link(name, LinkKind::Bridge(Bridge { multicast_snooping: true }))
+        ..link(name, LinkKind::Bridge(Bridge { multicast_snooping: true, no_link_local_learning: true }))
     }
 }
 

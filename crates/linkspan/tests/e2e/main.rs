@@ -15,5 +15,6 @@ mod refusals;
 mod resolver;
 mod run;
 mod scale;
+mod spoof;
 mod support;
 mod tutorials;

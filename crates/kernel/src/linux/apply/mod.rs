@@ -90,29 +90,39 @@ impl<'a> Run<'a> {
 
     /// The changes of one place, on a thread inside it.
     fn in_place(&mut self, changes: &[&'a Change]) -> Result<()> {
-        // First what decides which packets pass, so that nothing is reachable before its rules exist.
+        // First what decides which packets pass, so that nothing is reachable before its rules exist; where elements
+        // only go, last, so that a port which is on its way out is closed before it is no longer held to them.
         let mut rules: Vec<&Change> = changes
             .iter()
             .copied()
             .filter(|change| matches!(change.value(), Value::Table(_) | Value::Element(_)))
             .collect();
-        if !rules.is_empty()
-            && let Err(error) = self.rules(&rules)
-        {
-            self.fail(error)?;
-            // What is wrong with one of them keeps none of the others from being put back.
-            rules.sort_by_key(|change| nft_rank(change));
-            for rule in rules {
-                if let Err(error) = self.rules(&[rule]) {
-                    self.fail(error)?;
-                }
-            }
+        let last = rules.iter().all(|change| matches!(change, Change::Delete(_, Value::Element(_))));
+        if !last {
+            self.all_rules(&mut rules)?;
         }
         let mut step = Step { run: self, socket: None };
         step.removals(changes)?;
         step.links(changes)?;
         step.settings(changes)?;
-        step.contents(changes)
+        step.contents(changes)?;
+        if last { self.all_rules(&mut rules) } else { Ok(()) }
+    }
+
+    fn all_rules(&mut self, rules: &mut [&'a Change]) -> Result<()> {
+        if !rules.is_empty()
+            && let Err(error) = self.rules(rules)
+        {
+            self.fail(error)?;
+            // What is wrong with one of them keeps none of the others from being put back.
+            rules.sort_by_key(|change| nft_rank(change));
+            for rule in rules {
+                if let Err(error) = self.rules(&[*rule]) {
+                    self.fail(error)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn rules(&mut self, rules: &[&'a Change]) -> Result<()> {

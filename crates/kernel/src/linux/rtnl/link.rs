@@ -7,9 +7,9 @@ use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{
-        AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-        InfoPortData, InfoPortKind, InfoVeth, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
-        LinkProtoInfoBridge, MacVlanMode,
+        AfSpecInet6, AfSpecUnspec, BridgeBooleanOptionFlags, BridgeBooleanOptions, In6AddrGenMode, InfoBridge,
+        InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVxlan,
+        LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
     },
 };
 use std::{net::IpAddr, os::fd::RawFd};
@@ -59,7 +59,12 @@ fn kind(kind: &LinkKind) -> InfoKind {
 fn data(kind: &LinkKind, references: &References) -> Option<InfoData> {
     match kind {
         LinkKind::Bridge(bridge) => {
-            Some(InfoData::Bridge(vec![InfoBridge::MulticastSnooping(bridge.multicast_snooping)]))
+            let mask = BridgeBooleanOptionFlags::NoLinkLocalLearn;
+            let value = if bridge.no_link_local_learning { mask } else { BridgeBooleanOptionFlags::empty() };
+            Some(InfoData::Bridge(vec![
+                InfoBridge::MulticastSnooping(bridge.multicast_snooping),
+                InfoBridge::MultiBoolOpt(BridgeBooleanOptions { value, mask }),
+            ]))
         }
         LinkKind::Veth { peer, .. } => {
             let mut message = named(peer);

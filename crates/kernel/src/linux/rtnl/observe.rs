@@ -7,8 +7,8 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::AddressMessage,
     link::{
-        BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoVxlan,
-        LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+        BridgeBooleanOptionFlags, BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
+        InfoPortData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
     },
     neighbour::NeighbourMessage,
     route::RouteMessage,
@@ -30,6 +30,7 @@ pub(crate) struct SeenLink {
     pub(crate) hairpin: bool,
     pub(crate) disabled: bool,
     pub(crate) multicast_snooping: bool,
+    pub(crate) no_link_local_learning: bool,
     /// Index of the device it shares.
     pub(crate) parent: Option<u32>,
     /// That device is in another namespace, where the index means something else.
@@ -65,6 +66,10 @@ impl SeenLink {
                 LinkInfo::Kind(kind) => self.kind = Some(kind),
                 LinkInfo::Data(InfoData::Bridge(data)) => {
                     self.multicast_snooping = data.contains(&InfoBridge::MulticastSnooping(true));
+                    self.no_link_local_learning = data.iter().any(|item| {
+                        matches!(item, InfoBridge::MultiBoolOpt(options)
+                            if options.value.contains(BridgeBooleanOptionFlags::NoLinkLocalLearn))
+                    });
                 }
                 LinkInfo::Data(InfoData::MacVlan(data)) => {
                     self.macvlan = data.iter().find_map(|item| match item {

@@ -13,9 +13,10 @@ use std::net::IpAddr;
   linkspan network create --subnet 0.0.0.0/26 small         any subnet of this size
   linkspan network create --internal vault                  nothing gets in or out
   linkspan network create -o icc=false -o mtu=1400 apart    options of driver bridge
+  linkspan network create -o antispoof=false open           members may send from any address
 
 Prints the ID of the network. Options of driver bridge: bridge, mtu, masquerade, icc, \
-         host_binding_ipv4, interface_prefix, or Docker's names for them (com.docker.network…).")]
+         antispoof, host_binding_ipv4, interface_prefix, or Docker's names for them (com.docker.network…).")]
 pub(in crate::cli) struct Args {
     /// Name of the network
     #[arg(value_name = "NETWORK")]
