@@ -238,7 +238,7 @@ fn a_restart_changes_nothing() {
     let engine = host.start();
     assert_eq!(everything(), before);
     // What somebody else took away comes back.
-    shell("nft delete table inet linkspan");
+    shell("nft delete table bridge linkspan; nft delete table inet linkspan");
     shell("ip addr flush dev linkspan0");
     engine.shut_down();
     drop(engine);
