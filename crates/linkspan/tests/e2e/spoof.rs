@@ -202,7 +202,7 @@ fn br_netfilter_sees_nothing_of_it() {
     let host = stage("");
     let switched = host.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1");
     if switched.status != 0 {
-        return linkspan_testkit::skip_now("no br_netfilter in this kernel");
+        linkspan_testkit::skip!("the kernel has no br_netfilter");
     }
     for place in seen(&host, "forged") {
         assert_eq!(found(&host, &place, &FORGED), [""; 0], "{place}");
