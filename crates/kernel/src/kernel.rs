@@ -14,8 +14,8 @@ pub trait Kernel: Send + Sync {
     /// undone and the error names the object and carries the kernel's own words. Creating what
     /// exists is an error of class `Exists`; deleting what is gone is not an error.
     ///
-    /// Cost: one netlink request batch (one `sendmsg`) a place and subsystem, one file write a
-    /// sysctl, no dump.
+    /// Cost, for each place: one batch for nf_tables, one message for each kind of request to rtnetlink (what goes, links,
+    /// their settings, port states, contents) that the plan has, one file write a sysctl. No dump.
     fn apply(&self, plan: &Plan) -> Result<()>;
 
     /// What the kernel holds of the objects that `wanted` names, with their actual attributes,

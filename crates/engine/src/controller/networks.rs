@@ -187,16 +187,14 @@ impl Controller {
 
     /// Removes a network that has no endpoints.
     pub fn remove_network(&self, reference: &str) -> Result<()> {
-        let operation = self.operate(&self.network_operations);
+        let _operation = self.operate(&self.network_operations);
         let network = self.read().ready_network(reference)?.clone();
         if network.builtin {
             return Err(Error::forbidden(format!("network {} is built in and cannot be removed", network.name())));
         }
         // Links that wait for deletion still stand on the bridge, for milliseconds.
         self.reaper.wait_idle();
-        self.unmake_network(&network)?;
-        drop(operation);
-        Ok(())
+        self.unmake_network(&network)
     }
 
     pub(super) fn unmake_network(&self, network: &NetworkRecord) -> Result<()> {

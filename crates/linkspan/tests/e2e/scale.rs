@@ -49,7 +49,7 @@ fn a_thousand_attachments_leave_nothing() {
     sleeper(&host, "live", "--network other -p 8080:80 -p 9000-9100:9000-9100");
     let before = state_of(&host);
     assert!(!before.1.is_empty());
-    // Four sandboxes of network `other` are joined to `app` in turn, and one is made anew each time.
+    // A live sandbox joins and leaves; another is made and removed.
     host.ok("set -e
         for n in $(seq 500); do
             linkspan network connect app live

@@ -8,10 +8,11 @@ use std::time::Duration;
 fn host_network() {
     let host = host();
     let outside = host.neighbour("outside", 0);
+    host.ok("linkspan info");
     let before = host.ok("ip -o link | wc -l; ip addr | md5sum");
     web(&host, "nginx", "--rm --network host");
     // No link is made: the program is in the host's own stack, its port is the host's.
-    assert_eq!(host.ok("linkspan exec nginx ip -o link | wc -l"), host.ok("ip -o link | wc -l"));
+    assert_eq!(host.ok("linkspan exec nginx sh -c 'ip -o link | wc -l; ip addr | md5sum'"), before);
     assert_eq!(host.ok("linkspan exec nginx readlink /proc/self/ns/net"), host.ok("readlink /proc/self/ns/net"));
     assert!(host.here().fetch("127.0.0.1", 80).is_some_and(|text| text.starts_with("nginx")));
     assert!(outside.fetch("10.99.0.1", 80).is_some_and(|text| text.starts_with("nginx")));
@@ -19,7 +20,6 @@ fn host_network() {
     host.ok("linkspan stop -t 1 nginx");
     assert!(within(Duration::from_secs(3), || host.here().fetch("127.0.0.1", 80).is_none()));
     assert!(within(Duration::from_secs(3), || !host.ok("linkspan ps -a").contains("nginx")), "--rm");
-    let _ = before;
 }
 
 #[test]
