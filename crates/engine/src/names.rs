@@ -109,8 +109,9 @@ impl State {
         }
     }
 
-    /// The endpoints that `name` means to a sandbox: on its networks in the order of joining,
-    /// first as a plain name, then as `name.network`.
+    /// The endpoints that `name` means to a sandbox. `name.network` says which network is meant and goes before all
+    /// else. A plain name means those of one network, never those of several that share it by accident: of the
+    /// network of highest gateway priority that knows it, then of the one joined first.
     fn endpoints_named(
         &self,
         sandbox: SandboxId,
@@ -118,17 +119,19 @@ impl State {
         resolves: impl Fn(NetworkId) -> bool,
     ) -> Vec<&EndpointRecord> {
         let name = name.to_ascii_lowercase();
-        let mut found: Vec<&EndpointRecord> = Vec::new();
-        for own in self.joined(sandbox).filter(|own| own.phase == Phase::Ready && resolves(own.network)) {
-            let Some(network) = self.networks.get(&own.network) else { continue };
-            let suffix = network.name().as_str().to_ascii_lowercase();
-            let qualified = name.strip_suffix(suffix.as_str()).and_then(|rest| rest.strip_suffix('.'));
-            for plain in [Some(name.as_str()), qualified].into_iter().flatten() {
-                let holders = self.index.names.get(&(own.network, plain.to_owned()));
-                found.extend(holders.into_iter().flatten().filter_map(|id| self.endpoints.get(id)));
-            }
-        }
-        found
+        let mut own: Vec<&EndpointRecord> =
+            self.joined(sandbox).filter(|own| own.phase == Phase::Ready && resolves(own.network)).collect();
+        own.sort_by_key(|own| std::cmp::Reverse(own.gateway_priority));
+        let holders = |network: NetworkId, plain: &str| -> Vec<&EndpointRecord> {
+            let holders = self.index.names.get(&(network, plain.to_owned()));
+            holders.into_iter().flatten().filter_map(|id| self.endpoints.get(id)).collect()
+        };
+        let qualified = own.iter().filter_map(|own| {
+            let network = self.networks.get(&own.network)?.name().as_str().to_ascii_lowercase();
+            Some(holders(own.network, name.strip_suffix(network.as_str())?.strip_suffix('.')?))
+        });
+        let plain = own.iter().map(|own| holders(own.network, &name));
+        qualified.chain(plain).find(|found| !found.is_empty()).unwrap_or_default()
     }
 }
 

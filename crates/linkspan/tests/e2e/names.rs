@@ -48,6 +48,28 @@ fn several_sandboxes_share_an_alias() {
 }
 
 #[test]
+fn a_name_on_two_networks_means_that_of_one() {
+    let host = host();
+    host.ok("linkspan network create own && linkspan network create shared");
+    sleeper(&host, "ours", "--network own --network-alias db");
+    sleeper(&host, "theirs", "--network shared --network-alias db");
+    let (ours, theirs) = (address(&host, "own", "ours", "v4"), address(&host, "shared", "theirs", "v4"));
+    sleeper(&host, "first", "--network own --network shared");
+    sleeper(&host, "second", "--network shared --network own");
+    sleeper(&host, "prefers", "--network shared --network name=own,gw-priority=1");
+    for (client, expected) in [("first", &ours), ("second", &theirs), ("prefers", &ours)] {
+        let client = host.inside(client);
+        assert_eq!(client.dig("db"), [expected.as_str()]);
+        assert_eq!((client.dig("db.own"), client.dig("db.shared")), (vec![ours.clone()], vec![theirs.clone()]));
+    }
+    // An alias that reads like a qualified name takes nothing from the name that is meant by it.
+    sleeper(&host, "imposter", "--network shared --network-alias db.own");
+    assert_eq!(host.inside("second").dig("db.own"), [ours.as_str()]);
+    host.ok("linkspan network disconnect shared theirs");
+    assert_eq!(host.inside("second").dig("db"), [ours.as_str()], "the other network's, once it is the only one");
+}
+
+#[test]
 fn services_of_published_and_exposed_ports() {
     let host = host();
     host.ok("linkspan network create app");

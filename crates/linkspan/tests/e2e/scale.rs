@@ -2,7 +2,7 @@
 
 use crate::support::{host, sleeper};
 use linkspan_testkit::{Host, Snapshot, within};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 /// Every row of the store, read by SQLite itself. The daemon is stopped meanwhile.
 fn stored(host: &Host) -> BTreeSet<String> {
@@ -42,13 +42,38 @@ fn state_of(host: &Host) -> (Snapshot, BTreeSet<String>) {
     (Snapshot::of(host), stored)
 }
 
+/// Asks for its own name, which never changes, over and over and once each; prints how often, and how many
+/// questions had another answer than the address within a second.
+const ASKER: &str = r#"
+import os, socket, struct, time
+asked = lost = 0
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(1)
+while not os.path.exists(os.environ["T"] + "/enough"):
+    asked += 1
+    number = asked & 0xffff
+    question = struct.pack(">6H", number, 0x100, 1, 0, 0, 0) + b"\x05asker\0" + struct.pack(">2H", 1, 1)
+    client.sendto(question, ("127.0.0.11", 53))
+    try:
+        answer = client.recv(512)
+        given, flags, _, answers = struct.unpack(">4H", answer[:8])
+        lost += (given, flags & 15, answers) != (number, 0, 1)
+    except OSError:
+        lost += 1
+    time.sleep(0.002)
+print(asked, lost)
+"#;
+
 #[test]
 fn a_thousand_attachments_leave_nothing() {
     let host = host();
     host.ok("linkspan network create --ipv6 app && linkspan network create other");
     sleeper(&host, "live", "--network other -p 8080:80 -p 9000-9100:9000-9100");
+    sleeper(&host, "asker", "--network app");
     let before = state_of(&host);
     assert!(!before.1.is_empty());
+    fs::write(host.tmp().join("ask.py"), ASKER).expect("an own file");
+    let asking = host.inside("asker").spawn("exec python3 $T/ask.py");
     // A live sandbox joins and leaves; another is made and removed.
     host.ok("set -e
         for n in $(seq 500); do
@@ -56,7 +81,11 @@ fn a_thousand_attachments_leave_nothing() {
             linkspan network disconnect app live
             linkspan sandbox create --name s --network app -p 8081:81 >/dev/null
             linkspan sandbox rm s >/dev/null
-        done");
+        done; touch $T/enough");
+    let (status, answers) = asking.finish();
+    let counts: Vec<u32> = answers.split_whitespace().filter_map(|count| count.parse().ok()).collect();
+    assert!(status == 0 && counts.len() == 2 && counts[0] > 1000, "asked, lost: {answers}");
+    assert_eq!(counts[1], 0, "queries lost while others came and went: {answers}");
     is_as_before(&host, &before);
     assert_eq!(host.ok("linkspan exec live ip -br -4 addr show eth0 | wc -l"), "1");
 }
