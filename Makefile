@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test check lint format doc bench picture clean
+.PHONY: help build demo test check lint format doc bench reachability picture clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +32,10 @@ format: ## Formats the sources
 
 doc: ## The libraries' documentation
 	$(CARGO) doc --workspace --no-deps --locked
+
+reachability: ## The page that says who reaches whom, from a live run
+	@scripts/install-test-tools
+	LINKSPAN_UPDATE=1 $(CARGO) nextest run --package linkspan matrix::
 
 bench: ## The figures that the documents quote
 	@scripts/install-test-tools

@@ -6,6 +6,7 @@ mod daemon;
 mod endpoints;
 mod heal;
 mod isolation;
+mod matrix;
 mod names;
 mod networks;
 mod output;

@@ -1,0 +1,92 @@
+//! What holds whatever the page says: a page that blesses a hole does not pass.
+
+use super::{
+    cells::{Source, TARGETS},
+    table::Cells,
+    topology::{NETWORKS, Network},
+};
+
+/// The network that a place named like `app1` is on.
+fn network_of(place: &str) -> Option<&'static Network> {
+    let name = place.strip_suffix(['1', '2'])?;
+    NETWORKS.iter().find(|network| network.name == name)
+}
+
+/// Whether a packet of `source` may ever be delivered to a target. Says why not.
+fn forbidden(source: &str, label: &str, server: &str) -> Option<&'static str> {
+    let of_the_host = matches!(source, "host" | "loopback");
+    let (from, to) = (network_of(source), network_of(server));
+    let same = from.is_some_and(|from| to.is_some_and(|to| from.name == to.name));
+    if label.contains("loopback") && !of_the_host {
+        return Some("the host's loopback is the host's own");
+    }
+    if label.contains("published on loopback") && !label.ends_with("at loopback") {
+        return Some("what is published on the loopback is nowhere else");
+    }
+    if label.starts_with("published by inner1") {
+        return Some("an internal network publishes nothing");
+    }
+    if label.starts_with("published on host") && !label.ends_with("at host") {
+        return Some("what is published on one address is on no other");
+    }
+    if from.is_some_and(Network::is_internal) && !same && server != "host" {
+        return Some("an internal network leads nowhere");
+    }
+    let direct = to.is_some() && !label.starts_with("published");
+    if direct && !of_the_host && !same {
+        return Some("nobody enters a network by an address of it");
+    }
+    if direct && same && source != server && to.is_some_and(|network| network.options.contains("icc=false")) {
+        return Some("without icc siblings do not reach each other");
+    }
+    None
+}
+
+/// Cells against the law, a line each.
+pub(super) fn broken(sources: &[Source], cells: &Cells) -> String {
+    let mut lines = String::new();
+    for (cell, text) in cells {
+        let (source, target) = (sources[cell.source].name.as_str(), &TARGETS[cell.target]);
+        let delivered = matches!(text.as_str(), "own" | "nat" | "in");
+        let refused_inside = text == "rst" && !target.label.starts_with("published") && target.server != "host";
+        let why = match forbidden(source, target.label, target.server) {
+            _ if text.starts_with('!') => "this must not be",
+            Some(why) if delivered || refused_inside => why,
+            _ => continue,
+        };
+        let way = format!("{} {}", cell.family.name(), cell.protocol.name());
+        lines += &format!("{source} -> {} ({way}): {text}, but {why}\n", target.label);
+    }
+    lines
+}
+
+#[test]
+fn a_page_that_blesses_a_hole_is_refused() {
+    let sources = super::cells::sources();
+    let hole = |source: &str, label: &str, text: &str| {
+        let question = (super::cells::questions(&sources).into_iter()).find(|question| {
+            sources[question.cell.source].name == source && TARGETS[question.cell.target].label == label
+        });
+        broken(&sources, &Cells::from([(question.expect("a cell").cell, text.to_owned())]))
+    };
+    for (source, label, text) in [
+        ("router", "app1", "own"),
+        ("router", "app1, closed port", "rst"),
+        ("other2", "app1", "in"),
+        ("apart2", "apart1", "own"),
+        ("inner2", "far away", "nat"),
+        ("wire", "published on loopback: at host", "own"),
+        ("app2", "host: at loopback", "own"),
+        ("host", "host", "!answered-by-app1"),
+    ] {
+        assert_ne!(hole(source, label, text), "", "{source} -> {label}: {text}");
+    }
+    for (source, label, text) in [
+        ("app2", "app1", "own"),
+        ("host", "inner1", "own"),
+        ("wire", "published on any: at host", "own"),
+        ("router", "app1", "·"),
+    ] {
+        assert_eq!(hole(source, label, text), "", "{source} -> {label}: {text}");
+    }
+}
