@@ -24,6 +24,6 @@ pub use netns::Netns;
 pub use plan::{Change, Plan};
 pub use value::{
     Address, Bridge, BridgePort, Entry, FdbEntry, Key, Link, LinkKind, MacvlanMode, Neighbour, NftData, NftElement,
-    NftFamily, NftField, NftTable, Owner, Place, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    NftFamily, NftField, NftTable, Owner, Passage, Place, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 pub use watch::{Extent, Watch};

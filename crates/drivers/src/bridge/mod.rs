@@ -78,9 +78,12 @@ fn mtu(network: &NetworkRecord, options: &BridgeOptions) -> u32 {
     options.mtu.or(network.host_mtu).unwrap_or(DEFAULT_MTU)
 }
 
+/// What the names of bridges begin with that nobody named.
+const BRIDGE_PREFIX: &str = "ls-";
+
 /// Name of the bridge of a network: as asked for, or `ls-` and the short ID.
 fn bridge_name(network: NetworkId, options: &BridgeOptions) -> String {
-    options.bridge.clone().unwrap_or_else(|| format!("ls-{}", network.short()))
+    options.bridge.clone().unwrap_or_else(|| format!("{BRIDGE_PREFIX}{}", network.short()))
 }
 
 fn owner_of_network(network: &NetworkRecord) -> Owner {

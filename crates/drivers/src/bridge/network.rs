@@ -1,7 +1,7 @@
-use super::{BridgeOptions, bridge_name, mtu, owner_of_network, ruleset};
+use super::{BRIDGE_PREFIX, BridgeOptions, bridge_name, mtu, owner_of_network, ruleset};
 use ipnet::IpNet;
 use linkspan_engine::NetworkRecord;
-use linkspan_kernel::{Address, Bridge, Link, LinkKind, Place, Route, RouteKind, Sysctl, Value, Values};
+use linkspan_kernel::{Address, Bridge, Link, LinkKind, Passage, Place, Route, RouteKind, Sysctl, Value, Values};
 use linkspan_model::{MacAddr, NetworkId, Result};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -45,6 +45,10 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
     }
     for gateway in network.pools.iter().filter_map(|pool| pool.gateway) {
         insert(Value::Address(Address { link: bridge.clone(), address: gateway }));
+    }
+    // Bridges that nobody named share one passage (`ruleset::host_values`).
+    if !bridge.starts_with(BRIDGE_PREFIX) {
+        insert(Value::Passage(Passage { interfaces: bridge.clone() }));
     }
     ruleset::network_elements(network, &options).into_iter().for_each(insert);
     Ok(values)

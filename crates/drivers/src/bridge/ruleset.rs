@@ -2,10 +2,12 @@
 //! networks and published ports are elements of its sets and maps, so that a packet meets
 //! the same few rules however many there are.
 
-use super::{antispoof, bridge_name};
+use super::{BRIDGE_PREFIX, antispoof, bridge_name};
 use crate::bridge::options::BridgeOptions;
 use linkspan_engine::NetworkRecord;
-use linkspan_kernel::{NftData, NftElement, NftFamily, NftField, NftTable, Owner, Place, Sysctl, Value, Values};
+use linkspan_kernel::{
+    NftData, NftElement, NftFamily, NftField, NftTable, Owner, Passage, Place, Sysctl, Value, Values,
+};
 use linkspan_model::Family;
 
 /// Name of our tables, of family `inet` and, against forged addresses, `bridge`.
@@ -37,6 +39,13 @@ pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     if networks.iter().any(|network| BridgeOptions::parse(&network.spec.options).is_ok_and(|options| options.antispoof))
     {
         insert(antispoof::table());
+    }
+    // Other firewalls of the host are asked once for all bridges whose names we chose.
+    let named = |network: &NetworkRecord| {
+        BridgeOptions::parse(&network.spec.options).is_ok_and(|options| options.bridge.is_some())
+    };
+    if !networks.iter().all(|network| named(network)) {
+        insert(Value::Passage(Passage { interfaces: format!("{BRIDGE_PREFIX}*") }));
     }
     if networks.iter().any(|network| network.spec.enable_ipv4) {
         insert(Value::Sysctl(Sysctl::new("net/ipv4/ip_forward", "1")));

@@ -307,6 +307,7 @@ fn repair_rank(change: &Change) -> u8 {
         Value::Sysctl(_) => 5,
         Value::Address(_) => 6,
         Value::Route(_) | Value::Neighbour(_) | Value::Fdb(_) => 7,
+        Value::Passage(_) => 8,
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn rank(change: &Change) -> u8 {
         Value::Link(_) => 3,
         Value::Sysctl(_) => 5,
         Value::Address(_) => 6,
-        Value::Route(_) | Value::Neighbour(_) | Value::Fdb(_) => 7,
+        Value::Route(_) | Value::Neighbour(_) | Value::Fdb(_) | Value::Passage(_) => 7,
     };
     match change {
         Change::Delete(_, value) => 7 - of(value),
@@ -198,7 +198,7 @@ impl Objects {
                 self.sysctls.insert((place.clone(), setting.path.clone()), setting.value.clone());
                 return Ok(());
             }
-            Value::Table(_) | Value::Element(_) => {}
+            Value::Table(_) | Value::Element(_) | Value::Passage(_) => {}
         }
         self.values.insert((place.clone(), value.key()), value.clone());
         Ok(())

@@ -83,7 +83,7 @@ impl Entry<'_> {
 /// find nothing.
 fn is_remade(change: &Change) -> bool {
     match change.value() {
-        Value::Link(Link { .. }) | Value::Sysctl(_) | Value::Table(_) => false,
+        Value::Link(Link { .. }) | Value::Sysctl(_) | Value::Table(_) | Value::Passage(_) => false,
         Value::Address(_) | Value::Route(_) | Value::Neighbour(_) | Value::Fdb(_) | Value::Element(_) => true,
     }
 }

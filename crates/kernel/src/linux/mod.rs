@@ -7,6 +7,7 @@ mod host;
 mod ledger;
 mod nft;
 mod observe;
+mod passage;
 mod ports;
 mod refusal;
 mod retire;

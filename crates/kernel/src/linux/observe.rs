@@ -1,13 +1,13 @@
 //! What the kernel holds of the objects somebody wants, in the terms they want them in.
 
 use super::{
-    Entered, Linux, nft,
+    Entered, Linux, nft, passage,
     rtnl::{RtSocket, observe as seen},
     sysctl,
 };
 use crate::{
-    Address, Bridge, BridgePort, FdbEntry, Link, LinkKind, MacvlanMode, Neighbour, Owner, Place, PortState, Route,
-    RouteKind, Sysctl, Value, Values,
+    Address, Bridge, BridgePort, FdbEntry, Link, LinkKind, MacvlanMode, Neighbour, Owner, Passage, Place, PortState,
+    Route, RouteKind, Sysctl, Value, Values,
 };
 use ipnet::IpNet;
 use linkspan_model::{MacAddr, Result};
@@ -129,7 +129,7 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
                 };
                 known.find(value)
             }
-            Value::Table(_) | Value::Element(_) => None,
+            Value::Table(_) | Value::Element(_) | Value::Passage(_) => None,
         };
         if let Some(found) = found {
             values.insert(place.clone(), owner, found);
@@ -147,7 +147,22 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
             values.insert(place.clone(), &Owner::new(ORPHAN), Value::Link(link));
         }
     }
+    look_at_passages(place, wanted, values)?;
     look_at_rules(place, wanted, values)
+}
+
+fn look_at_passages(place: &Place, wanted: &[(&Owner, &Value)], values: &mut Values) -> Result<()> {
+    let passages = |(owner, value): &(&Owner, &Value)| match value {
+        Value::Passage(passage) => Some(((*owner).clone(), passage.clone())),
+        _ => None,
+    };
+    let passages: Vec<(Owner, Passage)> = wanted.iter().filter_map(passages).collect();
+    let wanted: Vec<&Passage> = passages.iter().map(|(_, passage)| passage).collect();
+    for open in passage::seen(&wanted)? {
+        let owner = passages.iter().find(|(_, passage)| passage == open).map(|(owner, _)| owner.clone());
+        values.insert(place.clone(), &owner.unwrap_or_else(|| Owner::new(ORPHAN)), Value::Passage(open.clone()));
+    }
+    Ok(())
 }
 
 fn look_at_rules(place: &Place, wanted: &[(&Owner, &Value)], values: &mut Values) -> Result<()> {

@@ -3,12 +3,14 @@
 mod address;
 mod link;
 mod nft;
+mod passage;
 mod route;
 mod sysctl;
 
 pub use address::{Address, FdbEntry, Neighbour};
 pub use link::{Bridge, BridgePort, Link, LinkKind, MacvlanMode, PortState, Vxlan};
 pub use nft::{NftData, NftElement, NftFamily, NftField, NftTable};
+pub use passage::Passage;
 pub use route::{Route, RouteKind};
 pub use sysctl::Sysctl;
 
@@ -70,6 +72,8 @@ pub enum Value {
     Table(NftTable),
     /// An element of a set or map of such a table.
     Element(NftElement),
+    /// What other firewalls of the host let pass.
+    Passage(Passage),
 }
 
 /// What makes a value the same object in one place, whatever its attributes.
@@ -91,6 +95,8 @@ pub enum Key {
     Neighbour(String, IpAddr),
     /// By link, address and remote.
     Fdb(String, MacAddr, Option<IpAddr>),
+    /// By interfaces.
+    Passage(String),
 }
 
 impl Value {
@@ -105,6 +111,7 @@ impl Value {
             Self::Sysctl(v) => Key::Sysctl(v.path.clone()),
             Self::Table(v) => Key::Table(v.family, v.name.clone()),
             Self::Element(v) => Key::Element(v.family, v.table.clone(), v.set.clone(), v.key.clone()),
+            Self::Passage(v) => Key::Passage(v.interfaces.clone()),
         }
     }
 
@@ -115,7 +122,7 @@ impl Value {
             Self::Neighbour(v) => Some(&v.link),
             Self::Fdb(v) => Some(&v.link),
             Self::Route(v) => v.link.as_deref(),
-            Self::Link(_) | Self::Sysctl(_) | Self::Table(_) | Self::Element(_) => None,
+            Self::Link(_) | Self::Sysctl(_) | Self::Table(_) | Self::Element(_) | Self::Passage(_) => None,
         }
     }
 }
@@ -131,6 +138,7 @@ impl fmt::Display for Value {
             Self::Sysctl(v) => v.fmt(f),
             Self::Table(v) => v.fmt(f),
             Self::Element(v) => v.fmt(f),
+            Self::Passage(v) => v.fmt(f),
         }
     }
 }

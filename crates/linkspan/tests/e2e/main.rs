@@ -8,6 +8,7 @@ mod heal;
 mod isolation;
 mod matrix;
 mod names;
+mod neighbours;
 mod networks;
 mod output;
 mod publish;

@@ -6,7 +6,7 @@ mod links;
 use super::{
     Entered, Linux,
     ledger::{Ledger, Part},
-    nft,
+    nft, passage,
     refusal::{is_gone, refuse},
     rtnl::{self, Refusal, Request, RtSocket, address, link, route},
     sysctl,
@@ -106,6 +106,7 @@ impl<'a> Run<'a> {
         step.links(changes)?;
         step.settings(changes)?;
         step.contents(changes)?;
+        step.passages(changes);
         if last { self.all_rules(&mut rules) } else { Ok(()) }
     }
 
@@ -290,7 +291,7 @@ impl<'a> Step<'_, 'a> {
                         Err(error) => self.run.fail(error)?,
                     }
                 }
-                Value::Table(_) | Value::Element(_) => {}
+                Value::Table(_) | Value::Element(_) | Value::Passage(_) => {}
                 value => match content(value, false)? {
                     Some(request) => contents.push((change, Part::Removal, request)),
                     // A link that has gone took its contents along.
@@ -316,6 +317,22 @@ impl<'a> Step<'_, 'a> {
         Ok(())
     }
 
+    /// What other firewalls are asked for. A network is whole without it, so that a firewall which does not answer
+    /// keeps nothing from being made or removed; the next comparison asks again.
+    fn passages(&mut self, changes: &[&'a Change]) {
+        for change in changes {
+            let (done, part) = match change {
+                Change::Create(_, Value::Passage(passage)) => (passage::open(passage), Part::Making),
+                Change::Delete(_, Value::Passage(passage)) => (passage::close(passage), Part::Removal),
+                _ => continue,
+            };
+            match done {
+                Ok(()) => self.run.ledger.enter(change, part),
+                Err(error) => tracing::warn!(%error, %change, "another firewall could not be asked"),
+            }
+        }
+    }
+
     fn settings(&mut self, changes: &[&'a Change]) -> Result<()> {
         for change in changes {
             if let Change::Create(_, Value::Sysctl(setting)) | Change::Update { to: Value::Sysctl(setting), .. } =
@@ -339,8 +356,10 @@ impl<'a> Step<'_, 'a> {
             let value = match change {
                 Change::Create(_, value) => value,
                 Change::Update { from, to, .. } => {
-                    if !matches!(to, Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_))
-                        && let Some(removal) = content(from, false)?
+                    if !matches!(
+                        to,
+                        Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_) | Value::Passage(_)
+                    ) && let Some(removal) = content(from, false)?
                     {
                         first.push((change, Part::Removal, removal));
                     }
@@ -355,7 +374,7 @@ impl<'a> Step<'_, 'a> {
                         up.push((change, Part::Making, link::set(&new.name, settings)));
                     }
                 }
-                Value::Sysctl(_) | Value::Table(_) | Value::Element(_) => {}
+                Value::Sysctl(_) | Value::Table(_) | Value::Element(_) | Value::Passage(_) => {}
                 value => {
                     let Some(request) = content(value, true)? else {
                         let what = format!("cannot make {value}: its link does not exist");
@@ -400,7 +419,7 @@ fn content(value: &Value, create: bool) -> Result<Option<Request>> {
             };
             Some(if create { route::create(v, index) } else { route::delete(v, index) })
         }
-        Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_) => None,
+        Value::Link(_) | Value::Sysctl(_) | Value::Table(_) | Value::Element(_) | Value::Passage(_) => None,
     };
     Ok(request)
 }

@@ -12,3 +12,4 @@ mod tests;
 
 pub(crate) use apply::apply;
 pub(crate) use observe::observe;
+pub(super) use socket::with_socket;

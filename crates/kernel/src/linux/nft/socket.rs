@@ -36,7 +36,7 @@ static CLOSER: LazyLock<Option<SyncSender<Socket>>> = LazyLock::new(|| {
 ///
 /// # Errors
 /// Those of `work`, and where no socket can be made.
-pub(super) fn with_socket<T>(work: impl FnOnce(&mut Socket) -> Result<T>) -> Result<T> {
+pub(crate) fn with_socket<T>(work: impl FnOnce(&mut Socket) -> Result<T>) -> Result<T> {
     let home = is_home();
     let kept = if home { POOL.lock().unwrap_or_else(PoisonError::into_inner).pop() } else { None };
     let mut socket = match kept {
