@@ -65,6 +65,7 @@ pub(crate) fn write_refusal(
 /// What to say about `knowledge`, the answer to a question of type `kind`; `turn`
 /// picks which of several records comes first.
 pub(crate) struct OwnAnswer {
+    code: ResponseCode,
     answers: Vec<Record>,
     additionals: Vec<Record>,
 }
@@ -74,7 +75,8 @@ impl OwnAnswer {
     /// differs from answer to answer: it says which of several records comes first.
     pub(crate) fn new(query: &Query, knowledge: Knowledge, turn: u32) -> Self {
         let name = &query.question.name;
-        let mut own = Self { answers: Vec::new(), additionals: Vec::new() };
+        let code = if knowledge == Knowledge::Nobody { ResponseCode::NXDomain } else { ResponseCode::NoError };
+        let mut own = Self { code, answers: Vec::new(), additionals: Vec::new() };
         match knowledge {
             Knowledge::Addresses(addresses) => {
                 let wanted = |address: &&IpAddr| match query.question.query_type {
@@ -91,7 +93,7 @@ impl OwnAnswer {
                 return own;
             }
             Knowledge::Services(services) => services.iter().for_each(|service| own.add_service(name, service)),
-            Knowledge::NoData | Knowledge::NotOurs => {}
+            Knowledge::NoData | Knowledge::Nobody | Knowledge::NotOurs => {}
         }
         if let len @ 2.. = own.answers.len() {
             own.answers.rotate_left(turn as usize % len);
@@ -109,7 +111,7 @@ impl OwnAnswer {
     /// not fit into `limit` bytes is left out and the response marked truncated,
     /// which is what is returned.
     pub(crate) fn write(&self, query: &Query, limit: u16, out: &mut Vec<u8>) -> bool {
-        let mut head = response_metadata(&query.metadata, ResponseCode::NoError);
+        let mut head = response_metadata(&query.metadata, self.code);
         head.authoritative = true;
         write(head, Some(&query.question), query.edns, limit, &self.answers, &self.additionals, out).unwrap_or_else(
             |_| {

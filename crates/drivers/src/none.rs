@@ -1,6 +1,7 @@
-use linkspan_engine::{DriverCapabilities, EndpointContext, NetworkDriver, NetworkRecord};
+use linkspan_engine::{DriverCapabilities, EndpointContext, EndpointOptions, NetworkDriver, NetworkRecord};
 use linkspan_kernel::Values;
 use linkspan_model::{NetworkSpec, Result, Scope};
+use std::collections::BTreeMap;
 
 /// The network without a network: its sandboxes have a loopback interface only.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +30,14 @@ impl NetworkDriver for NoneDriver {
 
     fn network_values(&self, _network: &NetworkRecord) -> Result<Values> {
         Ok(Values::new())
+    }
+
+    fn endpoint_options(
+        &self,
+        _network: &NetworkRecord,
+        options: &BTreeMap<String, String>,
+    ) -> Result<EndpointOptions> {
+        super::refuse_endpoint_options(self.name(), options)
     }
 
     fn endpoint_values(&self, _context: &EndpointContext<'_>) -> Result<Values> {

@@ -43,7 +43,9 @@ fn endpoint(network: &NetworkRecord) -> EndpointRecord {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         ipv4: Some("10.1.0.2/24".parse().unwrap()),
         ipv6: network.spec.enable_ipv6.then(|| "fd12:1::2/64".parse().unwrap()),
+        link_local: Vec::new(),
         aliases: Vec::new(),
+        links: Vec::new(),
         gateway_priority: 0,
         options: Default::default(),
     }

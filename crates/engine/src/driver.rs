@@ -1,7 +1,7 @@
-use crate::{EndpointRecord, NetworkRecord, Pool};
+use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Pool};
 use linkspan_kernel::{Place, Values};
-use linkspan_model::{Family, NetworkSpec, PortBinding, Result, Scope};
-use std::net::IpAddr;
+use linkspan_model::{NetworkSpec, PortBinding, Result, Scope};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// What a driver can do, and what the engine must do for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,13 @@ pub trait NetworkDriver: Send + Sync {
     /// The kernel objects of an endpoint that has joined a sandbox, in the host and in the sandbox.
     fn endpoint_values(&self, context: &EndpointContext<'_>) -> Result<Values>;
 
-    /// The next hop of the default route of sandboxes on `network`, if it offers one.
-    fn gateway(&self, network: &NetworkRecord, family: Family) -> Option<IpAddr> {
-        if network.spec.internal { None } else { network.pool(family).and_then(Pool::gateway_address) }
+    /// Reads the options of an endpoint on `network`: what is unknown, malformed or contradicts the network is refused
+    /// by name.
+    fn endpoint_options(&self, network: &NetworkRecord, options: &BTreeMap<String, String>) -> Result<EndpointOptions>;
+
+    /// The next hop of the default route of a sandbox that has `address` on `network`, if it offers one.
+    fn gateway(&self, network: &NetworkRecord, address: IpAddr) -> Option<IpAddr> {
+        if network.spec.internal { None } else { network.pool_holding(address).and_then(Pool::gateway_address) }
     }
 
     /// Name in the host of the link that is deleted behind the answer when the endpoint goes, if

@@ -12,9 +12,9 @@ pub(crate) fn choose(
     family: Family,
 ) -> Option<(EndpointId, IpAddr)> {
     let candidate = |endpoint: &EndpointRecord| -> Option<(EndpointId, IpAddr, i32, String)> {
-        endpoint.address(family)?;
+        let address = endpoint.address(family)?;
         let network: &NetworkRecord = state.networks.get(&endpoint.network)?;
-        let gateway = drivers.get(&network.spec.driver).ok()?.gateway(network, family)?;
+        let gateway = drivers.get(&network.spec.driver).ok()?.gateway(network, address)?;
         Some((endpoint.id, gateway, endpoint.gateway_priority, network.name().to_string()))
     };
     state

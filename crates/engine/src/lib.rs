@@ -7,6 +7,7 @@
 mod controller;
 mod desired;
 mod driver;
+mod endpoint_options;
 mod files;
 mod gateway;
 mod ipam;
@@ -21,6 +22,7 @@ mod view;
 
 pub use controller::{Config, Controller, Parts};
 pub use driver::{DriverCapabilities, EndpointContext, NetworkDriver};
+pub use endpoint_options::{Announcing, EndpointOptions, EndpointSysctl};
 pub use ipam::{IpamDriver, Occupied, PoolRequest, Usage};
 pub use names::{Knowledge, Question, Service};
 pub use record::{EndpointRecord, Namespace, NetworkRecord, Phase, Pool, ProcessRecord, SandboxRecord};

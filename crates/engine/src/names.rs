@@ -43,6 +43,8 @@ pub enum Knowledge {
     Services(Vec<Service>),
     /// The name is ours and has no such record.
     NoData,
+    /// The name is ours and means nobody now.
+    Nobody,
     /// The name is none of ours.
     NotOurs,
 }
@@ -122,16 +124,64 @@ impl State {
         let mut own: Vec<&EndpointRecord> =
             self.joined(sandbox).filter(|own| own.phase == Phase::Ready && resolves(own.network)).collect();
         own.sort_by_key(|own| std::cmp::Reverse(own.gateway_priority));
-        let holders = |network: NetworkId, plain: &str| -> Vec<&EndpointRecord> {
-            let holders = self.index.names.get(&(network, plain.to_owned()));
-            holders.into_iter().flatten().filter_map(|id| self.endpoints.get(id)).collect()
-        };
+        let holders = |network: NetworkId, plain: &str| self.linked(network, plain);
         let qualified = own.iter().filter_map(|own| {
             let network = self.networks.get(&own.network)?.name().as_str().to_ascii_lowercase();
             Some(holders(own.network, name.strip_suffix(network.as_str())?.strip_suffix('.')?))
         });
         let plain = own.iter().map(|own| holders(own.network, &name));
         qualified.chain(plain).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// The endpoints that `name`, of a link or of an endpoint, means on `network`, whether names resolve there or not.
+    pub(crate) fn linked(&self, network: NetworkId, name: &str) -> Vec<&EndpointRecord> {
+        let holders = self.index.names.get(&(network, name.to_ascii_lowercase()));
+        holders.into_iter().flatten().filter_map(|id| self.endpoints.get(id)).collect()
+    }
+
+    /// The endpoints that `name` means to a sandbox by a link of its own, plain or as `alias.network`; none where it is
+    /// no alias of a link.
+    fn endpoints_linked(&self, sandbox: SandboxId, name: &str) -> Option<Vec<&EndpointRecord>> {
+        let mut is_alias = false;
+        for own in self.joined(sandbox).filter(|own| own.phase == Phase::Ready && !own.links.is_empty()) {
+            let Some(network) = self.networks.get(&own.network) else { continue };
+            let means = |alias: &str| {
+                let rest = name.get(..alias.len()).filter(|start| start.eq_ignore_ascii_case(alias));
+                let suffix = rest.map(|_| &name[alias.len()..]);
+                suffix.is_some_and(|suffix| {
+                    let network =
+                        suffix.strip_prefix('.').map(|rest| rest.eq_ignore_ascii_case(network.name().as_str()));
+                    network.unwrap_or(suffix.is_empty())
+                })
+            };
+            for link in own.links.iter().filter(|link| means(&link.alias)) {
+                is_alias = true;
+                let found = self.linked(own.network, &link.name);
+                if !found.is_empty() {
+                    return Some(found);
+                }
+            }
+        }
+        is_alias.then(Vec::new)
+    }
+
+    /// What is known of `name` to a sandbox: `Err` where it means nobody.
+    fn known_as(
+        &self,
+        sandbox: SandboxId,
+        name: &str,
+        resolves: impl Fn(NetworkId) -> bool,
+    ) -> Result<Vec<&EndpointRecord>, Knowledge> {
+        let linked = self.endpoints_linked(sandbox, name);
+        let is_alias = linked.is_some();
+        let found =
+            linked.filter(|found| !found.is_empty()).unwrap_or_else(|| self.endpoints_named(sandbox, name, resolves));
+        match (found.is_empty(), is_alias) {
+            (false, _) => Ok(found),
+            // A link whose other end has gone is nobody else's name: nobody outside is asked for it.
+            (true, true) => Err(Knowledge::Nobody),
+            (true, false) => Err(Knowledge::NotOurs),
+        }
     }
 }
 
@@ -142,16 +192,15 @@ impl Controller {
         let resolves = |network: NetworkId| self.resolves_names(&state, network);
         match question {
             Question::Address { name, family } => {
-                let found = state.endpoints_named(sandbox, name, resolves);
-                if found.is_empty() {
-                    return Knowledge::NotOurs;
-                }
+                let found = match state.known_as(sandbox, name, resolves) {
+                    Ok(found) => found,
+                    Err(nobody) => return nobody,
+                };
                 let addresses: Vec<IpAddr> = found.iter().filter_map(|endpoint| endpoint.address(family)).collect();
                 if addresses.is_empty() { Knowledge::NoData } else { Knowledge::Addresses(addresses) }
             }
             Question::Other(name) => {
-                let found = state.endpoints_named(sandbox, name, resolves);
-                if found.is_empty() { Knowledge::NotOurs } else { Knowledge::NoData }
+                state.known_as(sandbox, name, resolves).map_or_else(|nobody| nobody, |_| Knowledge::NoData)
             }
             Question::Pointer(address) => {
                 let networks = state.joined(sandbox).map(|own| own.network).filter(|network| resolves(*network));
@@ -166,10 +215,10 @@ impl Controller {
                 Knowledge::NotOurs
             }
             Question::Service { port, protocol, host } => {
-                let found = state.endpoints_named(sandbox, host, resolves);
-                if found.is_empty() {
-                    return Knowledge::NotOurs;
-                }
+                let found = match state.known_as(sandbox, host, resolves) {
+                    Ok(found) => found,
+                    Err(nobody) => return nobody,
+                };
                 let targets: Vec<Service> =
                     found.iter().flat_map(|endpoint| state.services(endpoint, port, protocol, host)).collect();
                 if targets.is_empty() { Knowledge::NoData } else { Knowledge::Services(targets) }

@@ -5,7 +5,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use linkspan_kernel::Place;
 use linkspan_model::{
-    DnsSpec, EndpointId, ExposedPort, Family, MacAddr, Name, NetworkId, NetworkSpec, PortBinding, PortSpec, SandboxId,
+    DnsSpec, EndpointId, ExposedPort, Family, LinkSpec, MacAddr, Name, NetworkId, NetworkSpec, PortBinding, PortSpec,
+    SandboxId,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,9 +79,14 @@ pub struct NetworkRecord {
 }
 
 impl NetworkRecord {
-    /// The first pool of `family`.
-    pub fn pool(&self, family: Family) -> Option<&Pool> {
-        self.pools.iter().find(|pool| pool.family() == family)
+    /// The pools of `family`, in the order in which they give addresses.
+    pub fn pools_of(&self, family: Family) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().filter(move |pool| pool.family() == family)
+    }
+
+    /// The pool that `address` is of.
+    pub fn pool_holding(&self, address: IpAddr) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.subnet.contains(&address))
     }
 
     /// The name.
@@ -212,9 +218,15 @@ pub struct EndpointRecord {
     /// Its IPv6 address with the subnet's prefix length.
     #[serde(default)]
     pub ipv6: Option<Ipv6Net>,
+    /// Its link-local addresses, beside those that the kernel makes.
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
     /// Its further names.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// Names of others that its sandbox alone sees.
+    #[serde(default)]
+    pub links: Vec<LinkSpec>,
     /// The endpoint of highest priority gives the default route.
     #[serde(default)]
     pub gateway_priority: i32,

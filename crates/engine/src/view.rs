@@ -3,7 +3,9 @@
 use crate::{Namespace, ProcessRecord, Usage};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
-use linkspan_model::{DnsSpec, EndpointId, ExposedPort, MacAddr, Name, NetworkId, PortBinding, SandboxId, Scope};
+use linkspan_model::{
+    DnsSpec, EndpointId, ExposedPort, LinkSpec, MacAddr, Name, NetworkId, PortBinding, SandboxId, Scope,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -44,6 +46,12 @@ pub struct NetworkView {
     pub options: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// It is a configuration for other networks.
+    #[serde(default)]
+    pub config_only: bool,
+    /// Name of the configuration that it was made of.
+    #[serde(default)]
+    pub config_from: Option<String>,
     /// Endpoints.
     pub endpoints: Vec<EndpointView>,
 }
@@ -90,8 +98,14 @@ pub struct EndpointView {
     pub gateway_v4: Option<Ipv4Addr>,
     /// Next hop of the network's default route, IPv6.
     pub gateway_v6: Option<Ipv6Addr>,
+    /// Link-local addresses that were asked for.
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
     /// Further names.
     pub aliases: Vec<String>,
+    /// Names of others that its sandbox alone sees.
+    #[serde(default)]
+    pub links: Vec<LinkSpec>,
     /// Every name that the network's other endpoints can resolve, where it resolves names.
     pub dns_names: Vec<String>,
     /// Priority of its gateway.

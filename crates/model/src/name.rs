@@ -64,6 +64,14 @@ pub fn is_valid_dns_name(text: &str) -> bool {
         })
 }
 
+/// Whether an interface that we make can be called `text`: what the kernel takes (dev_valid_name) and tools
+/// can tell apart, but for the loopback's name.
+pub fn is_valid_interface_name(text: &str) -> bool {
+    (1..=15).contains(&text.len())
+        && !matches!(text, "." | ".." | "lo")
+        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%' | b'"'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

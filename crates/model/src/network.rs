@@ -84,6 +84,12 @@ pub struct NetworkSpec {
     /// Labels of the user.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// It is a configuration for other networks: it has no objects of its own, and nobody joins it.
+    #[serde(default)]
+    pub config_only: bool,
+    /// The configuration-only network that addresses, options and labels are taken from.
+    #[serde(default)]
+    pub config_from: Option<String>,
 }
 
 fn yes() -> bool {
@@ -103,6 +109,8 @@ impl NetworkSpec {
             ipam: IpamSpec::default(),
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
+            config_only: false,
+            config_from: None,
         }
     }
 }
@@ -118,6 +126,13 @@ pub struct IpamSpec {
     /// Options in the IPAM driver's own names.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+}
+
+impl IpamSpec {
+    /// The pools asked for of `family`, in order.
+    pub fn pools_of(&self, family: Family) -> impl Iterator<Item = &PoolSpec> {
+        self.pools.iter().filter(move |pool| Family::of_net(&pool.subnet) == family)
+    }
 }
 
 impl Default for IpamSpec {

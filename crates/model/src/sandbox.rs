@@ -1,4 +1,4 @@
-use crate::{ExposedPort, MacAddr, Name, PortSpec};
+use crate::{ExposedPort, LinkSpec, MacAddr, Name, PortSpec};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -81,9 +81,15 @@ pub struct EndpointSpec {
     /// A fixed MAC address.
     #[serde(default)]
     pub mac: Option<MacAddr>,
+    /// Link-local addresses beside those of the network's subnets (169.254.0.0/16, fe80::/64).
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
     /// Further names on this network.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// Names for others on this network that only this sandbox sees.
+    #[serde(default)]
+    pub links: Vec<LinkSpec>,
     /// Name of the interface inside; the next free `ethN` where absent.
     #[serde(default)]
     pub interface: Option<String>,

@@ -28,7 +28,7 @@ pub(super) fn table() -> Value {
 /// The elements of an endpoint. Without addresses of a family it sends nothing of that family; without any it is
 /// held to its MAC address alone.
 pub(super) fn elements(endpoint: &EndpointRecord, comment: &str) -> Vec<Value> {
-    let port = || NftField::Interface(host_link(endpoint.id));
+    let port = || NftField::Interface(host_link(endpoint));
     let element = |set: &str, key: Vec<NftField>, data: Option<NftData>| {
         Value::Element(NftElement {
             family: NftFamily::Bridge,
@@ -42,13 +42,15 @@ pub(super) fn elements(endpoint: &EndpointRecord, comment: &str) -> Vec<Value> {
     let v4 = endpoint.ipv4.map(|net| IpAddr::from(net.addr()));
     let v6 = endpoint.ipv6.map(|net| IpAddr::from(net.addr()));
     let link_local = v6.map(|_| IpAddr::from(link_local(endpoint.mac)));
+    let further = endpoint.link_local.iter().copied().map(Some);
     let chain = if v4.or(v6).is_some() { "bound" } else { "unbound" };
     let mut elements = vec![
         element("ports", vec![port()], Some(NftData::Jump(chain.to_owned()))),
         element("macs", vec![port(), NftField::Mac(endpoint.mac)], None),
     ];
-    for (set, address) in [("addresses4", v4), ("addresses6", v6), ("addresses6", link_local)] {
-        elements.extend(address.map(|address| element(set, vec![port(), NftField::Address(address)], None)));
+    for address in [v4, v6, link_local].into_iter().chain(further).flatten() {
+        let set = if address.is_ipv4() { "addresses4" } else { "addresses6" };
+        elements.push(element(set, vec![port(), NftField::Address(address)], None));
     }
     elements
 }

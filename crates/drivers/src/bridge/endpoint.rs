@@ -1,11 +1,50 @@
 use super::{BridgeOptions, antispoof, bridge_name, mtu, owner_of_endpoint, publish};
-use linkspan_engine::EndpointContext;
-use linkspan_kernel::{Address, BridgePort, Link, LinkKind, Place, PortState, Sysctl, Value, Values};
-use linkspan_model::{EndpointId, Error, Result};
+use crate::endpoint_options;
+use ipnet::IpNet;
+use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, EndpointSysctl, NetworkRecord};
+use linkspan_kernel::{Address, BridgePort, Link, LinkKind, Place, PortState, Route, RouteKind, Sysctl, Value, Values};
+use linkspan_model::{Error, Family, Result};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Name of the end of an endpoint's veth pair that is a port of the bridge.
-pub(super) fn host_link(endpoint: EndpointId) -> String {
-    format!("lsv{}", endpoint.short())
+pub(super) fn host_link(endpoint: &EndpointRecord) -> String {
+    endpoint.options.get(HOST_INTERFACE).cloned().unwrap_or_else(|| format!("lsv{}", endpoint.id.short()))
+}
+
+/// The option that names it, which has one spelling.
+const HOST_INTERFACE: &str = "host_interface_name";
+
+/// What the options of an endpoint on `network` ask for.
+pub(super) fn options(network: &NetworkRecord, options: &BTreeMap<String, String>) -> Result<EndpointOptions> {
+    let of_network = BridgeOptions::parse(&network.spec.options)?;
+    let parsed = endpoint_options::parse(options, of_network.announcing)?;
+    parsed.sysctls.iter().try_for_each(|setting| check_setting(network, &of_network, setting))?;
+    Ok(parsed)
+}
+
+/// Refuses settings without which an endpoint is not what the network says.
+fn check_setting(network: &NetworkRecord, options: &BridgeOptions, setting: &EndpointSysctl) -> Result<()> {
+    if (setting.family.as_str(), setting.group.as_str()) != ("ipv6", "conf") {
+        return Ok(());
+    }
+    let refused = |why: &str, fix: &str| {
+        let name = endpoint_options::sysctl_name(setting);
+        Err(Error::invalid(format!("sysctl {name}={} {why}", setting.value)).fix(fix))
+    };
+    match (setting.key.as_str(), setting.value.as_str()) {
+        ("disable_ipv6", value) if (value == "0") != network.spec.enable_ipv6 => {
+            refused("contradicts the network", "leave it out; a network made with --ipv6 has IPv6, any other has none")
+        }
+        ("addr_gen_mode" | "stable_secret", _) | ("use_tempaddr", _)
+            if options.antispoof && network.spec.enable_ipv6 =>
+        {
+            refused(
+                "makes addresses that the network lets nobody send from",
+                "leave it out, or use a network made with -o antispoof=false",
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The kernel objects of an endpoint: a veth pair, addresses and settings inside the sandbox,
@@ -13,6 +52,7 @@ pub(super) fn host_link(endpoint: EndpointId) -> String {
 pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     let EndpointContext { network, endpoint, place, .. } = *context;
     let options = BridgeOptions::parse(&network.spec.options)?;
+    let settings = self::options(network, &endpoint.options)?.sysctls;
     let owner = owner_of_endpoint(endpoint);
     let interface = endpoint.interface.as_deref().ok_or_else(|| {
         Error::internal(format!("endpoint {} has joined a sandbox without an interface name", endpoint.id.short()))
@@ -28,7 +68,7 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         Place::Host,
         &owner,
         Value::Link(Link {
-            name: host_link(endpoint.id),
+            name: host_link(endpoint),
             kind: LinkKind::Veth { peer: interface.to_owned(), peer_place: place.clone() },
             mac: None,
             mtu: Some(mtu),
@@ -56,7 +96,9 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         group: 0,
     }));
     let conf = |key: &str| format!("net/ipv6/conf/{interface}/{key}");
-    if endpoint.ipv6.is_some() {
+    if network.spec.enable_ipv6 {
+        // A namespace that was adopted may have it off for new interfaces.
+        inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
         // Addresses and routes are ours to give, not those of a sibling's router advertisements.
         inside(Value::Sysctl(Sysctl::new(conf("accept_ra"), "0")));
         // MAC addresses are unique on the network, so that the link-local address is as well.
@@ -64,8 +106,16 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     } else {
         inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "1")));
     }
-    for address in endpoint.addresses() {
+    for setting in settings {
+        inside(Value::Sysctl(Sysctl::new(setting.path(interface), setting.value)));
+    }
+    for address in endpoint.addresses().chain(endpoint.link_local.iter().map(link_local_net)) {
         inside(Value::Address(Address { link: interface.to_owned(), address }));
+    }
+    if options.icc {
+        for subnet in other_subnets(network, endpoint) {
+            inside(Value::Route(on_link(subnet, interface)));
+        }
     }
 
     let comment = format!("endpoint {}", endpoint.id.short());
@@ -84,4 +134,30 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         }
     }
     Ok(values)
+}
+
+/// A link-local address with the prefix that all of them share (RFC 3927 §2.1, RFC 4291 §2.5.6).
+fn link_local_net(address: &IpAddr) -> IpNet {
+    IpNet::new_assert(*address, if address.is_ipv4() { 16 } else { 64 })
+}
+
+/// Subnets of the network that the endpoint has no address in but a family for. Their members are on the same bridge,
+/// and are reached there and not by way of the host: also where there is no gateway.
+fn other_subnets(network: &NetworkRecord, endpoint: &EndpointRecord) -> impl Iterator<Item = IpNet> {
+    Family::BOTH.into_iter().filter_map(|family| endpoint.address(family)).flat_map(|address| {
+        let others = network.pools_of(Family::of(address)).map(|pool| pool.subnet);
+        others.filter(move |subnet| !subnet.contains(&address))
+    })
+}
+
+fn on_link(destination: IpNet, interface: &str) -> Route {
+    Route {
+        destination,
+        gateway: None,
+        link: Some(interface.to_owned()),
+        table: Route::MAIN,
+        metric: 0,
+        source: None,
+        kind: RouteKind::Unicast,
+    }
 }

@@ -8,11 +8,13 @@ mod options;
 mod publish;
 mod ruleset;
 
-use linkspan_engine::{DriverCapabilities, EndpointContext, EndpointRecord, NetworkDriver, NetworkRecord};
+use linkspan_engine::{
+    DriverCapabilities, EndpointContext, EndpointOptions, EndpointRecord, NetworkDriver, NetworkRecord,
+};
 use linkspan_kernel::{Owner, Values};
 use linkspan_model::{NetworkId, NetworkSpec, Result, Scope};
 use options::BridgeOptions;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Networks on Linux bridges.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,12 +49,16 @@ impl NetworkDriver for BridgeDriver {
         network::values(network)
     }
 
+    fn endpoint_options(&self, network: &NetworkRecord, options: &BTreeMap<String, String>) -> Result<EndpointOptions> {
+        endpoint::options(network, options)
+    }
+
     fn endpoint_values(&self, context: &EndpointContext<'_>) -> Result<Values> {
         endpoint::values(context)
     }
 
     fn host_link(&self, endpoint: &EndpointRecord) -> Option<String> {
-        Some(endpoint::host_link(endpoint.id))
+        Some(endpoint::host_link(endpoint))
     }
 
     fn host_binding(&self, network: &NetworkRecord) -> Option<IpAddr> {

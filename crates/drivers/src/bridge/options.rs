@@ -1,3 +1,5 @@
+use crate::endpoint_options;
+use linkspan_engine::Announcing;
 use linkspan_model::{Error, Result};
 use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr};
 
@@ -18,6 +20,8 @@ pub(super) struct BridgeOptions {
     pub(super) host_binding_ipv4: Option<Ipv4Addr>,
     /// Interfaces inside sandboxes are named this and a number.
     pub(super) interface_prefix: Option<String>,
+    /// How addresses of endpoints are announced where they do not say themselves.
+    pub(super) announcing: Announcing,
 }
 
 impl Default for BridgeOptions {
@@ -30,12 +34,13 @@ impl Default for BridgeOptions {
             antispoof: true,
             host_binding_ipv4: None,
             interface_prefix: None,
+            announcing: Announcing::default(),
         }
     }
 }
 
 /// Our short name of each option, and Docker's; the same twice where Docker has none.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 9] = [
     ("bridge", "com.docker.network.bridge.name"),
     ("mtu", "com.docker.network.driver.mtu"),
     ("masquerade", "com.docker.network.bridge.enable_ip_masquerade"),
@@ -43,6 +48,8 @@ const NAMES: [(&str, &str); 7] = [
     ("antispoof", "antispoof"),
     ("host_binding_ipv4", "com.docker.network.bridge.host_binding_ipv4"),
     ("interface_prefix", "com.docker.network.container_iface_prefix"),
+    ("advertise_addr_nmsgs", "com.docker.network.advertise_addr_nmsgs"),
+    ("advertise_addr_ms", "com.docker.network.advertise_addr_ms"),
 ];
 
 /// The smallest MTU of IPv4 (RFC 791 §3.1).
@@ -73,6 +80,9 @@ impl BridgeOptions {
                     parsed.host_binding_ipv4 = (!address.is_unspecified()).then_some(address);
                 }
                 Some("interface_prefix") => parsed.interface_prefix = Some(interface_name(key, value, 11)?),
+                Some(_) if endpoint_options::announces(key) => {
+                    endpoint_options::announce(&mut parsed.announcing, key, value)?;
+                }
                 _ => {
                     let known: Vec<&str> = NAMES.iter().map(|(short, _)| *short).collect();
                     return Err(Error::invalid(format!("driver bridge has no option {key:?}"))

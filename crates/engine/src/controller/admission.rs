@@ -1,95 +1,80 @@
-//! Whether an endpoint may be, and what it gets: addresses, a MAC address, the name of its interface.
+//! Whether an endpoint may be, and the name of its interface.
 
-use super::Controller;
+use super::{
+    Controller,
+    addresses::{check_link_local, describe},
+};
 use crate::{EndpointRecord, Namespace, NetworkRecord, Phase, state::State};
+use ipnet::IpNet;
 use linkspan_kernel::{Key, Link, LinkKind, Owner, Place, Value, Values};
 use linkspan_model::{
-    EndpointId, EndpointSpec, Error, ErrorClass, Family, MacAddr, Result, SandboxId, is_valid_dns_name,
+    EndpointId, EndpointSpec, Error, Family, LinkSpec, Result, SandboxId, is_valid_dns_name, is_valid_interface_name,
 };
 use std::net::IpAddr;
-
-/// How often a random MAC address is drawn anew when it is taken.
-const MAC_DRAWS: usize = 16;
 
 impl Controller {
     /// A record for a new endpoint, with addresses taken; they are released by
     /// [`release_addresses`](Self::release_addresses) where it comes to nothing.
     pub(super) fn new_endpoint(&self, state: &State, spec: &EndpointSpec) -> Result<EndpointRecord> {
+        spec.check_limits()?;
         let network = state.ready_network(&spec.network)?;
+        if network.spec.config_only {
+            return Err(Error::forbidden(format!("network {} is a configuration for others", network.name()))
+                .fix(format!("make a network with --config-from {} and join that", network.name())));
+        }
         let driver = self.drivers.get(&network.spec.driver)?;
         check_aliases(&spec.aliases)?;
-        let mut interface = spec.interface.clone();
-        for (key, value) in &spec.options {
-            match key.as_str() {
-                "com.docker.network.endpoint.ifname" | "ifname" => interface = Some(value.clone()),
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "an endpoint of driver {} has no option {key:?}",
-                        driver.name()
-                    ))
-                    .fix("its option is ifname"));
-                }
-            }
-        }
-        if let Some(name) = &interface {
-            check_interface(name)?;
-        }
-        let addresses = driver.capabilities().addresses;
+        let options = driver.endpoint_options(network, &spec.options)?;
+        self.check_links_to_others(state, network, &spec.links)?;
         let mut record = EndpointRecord {
             id: EndpointId::random(),
             network: network.id,
             sandbox: None,
             created: jiff::Timestamp::now(),
             phase: Phase::Creating,
-            interface,
+            interface: interface_name(spec.interface.as_deref(), options.interface)?,
             mac: self.choose_mac(state, network, spec.mac)?,
             ipv4: None,
             ipv6: None,
+            link_local: check_link_local(state, network, &spec.link_local)?,
             aliases: spec.aliases.clone(),
+            links: spec.links.clone(),
             gateway_priority: spec.gateway_priority,
             options: spec.options.clone(),
         };
         for (family, wanted) in [(Family::V4, spec.ipv4.map(IpAddr::from)), (Family::V6, spec.ipv6.map(IpAddr::from))] {
-            let pool = network.pool(family).filter(|_| addresses);
-            let Some(pool) = pool else {
-                if let Some(wanted) = wanted {
-                    self.release_addresses(state, &record);
-                    return Err(Error::invalid(format!(
-                        "address {wanted} on network {}, which gives no {family} addresses",
-                        network.name()
-                    ))
-                    .fix("leave the address out, or use another network"));
-                }
-                continue;
-            };
-            match self.ipam_of(network)?.request_address(pool, wanted, record.mac) {
-                Ok(ipnet::IpNet::V4(net)) => record.ipv4 = Some(net),
-                Ok(ipnet::IpNet::V6(net)) => record.ipv6 = Some(net),
+            match self.take_address(state, network, family, wanted, record.mac) {
+                Ok(Some(IpNet::V4(net))) => record.ipv4 = Some(net),
+                Ok(Some(IpNet::V6(net))) => record.ipv6 = Some(net),
+                Ok(None) => {}
                 Err(error) => {
                     self.release_addresses(state, &record);
-                    return Err(name_address_holder(state, network, wanted, error)
-                        .context(format!("network {}", network.name())));
+                    return Err(error);
                 }
             }
         }
         Ok(record)
     }
 
-    fn choose_mac(&self, state: &State, network: &NetworkRecord, wanted: Option<MacAddr>) -> Result<MacAddr> {
-        if let Some(mac) = wanted {
-            if !state.mac_taken(network.id, mac) {
-                return Ok(mac);
+    /// Where no names resolve, a link is all that leads to the other by name: it must be there, as in Docker. Elsewhere
+    /// the other may come later.
+    fn check_links_to_others(&self, state: &State, network: &NetworkRecord, links: &[LinkSpec]) -> Result<()> {
+        for link in links {
+            link.check()?;
+            if !self.drivers.get(&network.spec.driver)?.capabilities().names {
+                return Err(Error::invalid(format!("link {link} on network {}, which has no names", network.name()))
+                    .fix("leave it out"));
             }
-            let holder = state.endpoints_on(network.id).find(|endpoint| endpoint.mac == mac);
-            let holder = holder.map_or_else(String::new, |endpoint| describe(state, endpoint));
-            return Err(Error::in_use(format!("MAC address {mac} is taken on network {}", network.name()))
-                .held_by(holder)
-                .fix("choose another, or leave it out"));
+            if !self.resolves_names(state, network.id) && state.linked(network.id, &link.name).is_empty() {
+                return Err(Error::not_found(format!(
+                    "link {link}: no sandbox {} on network {}",
+                    link.name,
+                    network.name()
+                ))
+                .fix("make it first; on networks of your own it may come later"));
+            }
         }
-        (0..MAC_DRAWS)
-            .map(|_| MacAddr::random())
-            .find(|mac| !state.mac_taken(network.id, *mac))
-            .ok_or_else(|| Error::exhausted(format!("no free MAC address on network {}", network.name())))
+        Ok(())
     }
 
     /// An endpoint as it is once it has joined a sandbox, with an interface name; `among` are
@@ -102,6 +87,7 @@ impl Controller {
         among: &[EndpointRecord],
     ) -> Result<EndpointRecord> {
         let checked = self.check_join(state, &record, sandbox, among).and_then(|()| {
+            self.check_host_interface(state, &record, among)?;
             if record.interface.is_none() {
                 record.interface = self.choose_interface(state, &record, sandbox, among)?;
             }
@@ -171,6 +157,24 @@ impl Controller {
         }
     }
 
+    /// Two endpoints cannot share a link of the host.
+    fn check_host_interface(&self, state: &State, record: &EndpointRecord, among: &[EndpointRecord]) -> Result<()> {
+        let network = &state.networks[&record.network];
+        let driver = self.drivers.get(&network.spec.driver)?;
+        let Some(name) = driver.endpoint_options(network, &record.options)?.host_interface else { return Ok(()) };
+        let same = |other: &&EndpointRecord| {
+            let network = state.networks.get(&other.network);
+            let driver = network.and_then(|network| self.drivers.get(&network.spec.driver).ok());
+            other.id != record.id && driver.and_then(|driver| driver.host_link(other)).as_ref() == Some(&name)
+        };
+        match state.endpoints.values().chain(among).find(same) {
+            None => Ok(()),
+            Some(other) => Err(Error::in_use(format!("interface name {name} of the host is taken"))
+                .held_by(describe(state, other))
+                .fix("choose another name")),
+        }
+    }
+
     /// The first free name: prefix and number. A namespace of another runtime may hold
     /// interfaces of its own.
     fn choose_interface(
@@ -220,36 +224,6 @@ impl Controller {
         let seen = self.kernel.observe(&wanted, "")?;
         Ok(seen.get(place, &Key::Link(name.to_owned())).is_some())
     }
-
-    pub(super) fn release_addresses(&self, state: &State, record: &EndpointRecord) {
-        let Some(network) = state.networks.get(&record.network) else { return };
-        let Ok(ipam) = self.ipam_of(network) else { return };
-        for address in record.addresses() {
-            if let Some(pool) = self.pool_holding(network, address.addr()) {
-                ipam.release_address(pool, address.addr());
-            }
-        }
-    }
-}
-
-/// An endpoint for people: its sandbox, or its ID.
-fn describe(state: &State, endpoint: &EndpointRecord) -> String {
-    match endpoint.sandbox.and_then(|sandbox| state.sandboxes.get(&sandbox)) {
-        Some(sandbox) => format!("sandbox {}", sandbox.name),
-        None => format!("endpoint {}", endpoint.id.short()),
-    }
-}
-
-/// The IPAM driver knows that an address is taken; the engine knows by whom.
-fn name_address_holder(state: &State, network: &NetworkRecord, wanted: Option<IpAddr>, error: Error) -> Error {
-    let Some(wanted) = wanted.filter(|_| error.class() == ErrorClass::InUse && error.holder().is_none()) else {
-        return error;
-    };
-    let family = Family::of(wanted);
-    match state.endpoints_on(network.id).find(|endpoint| endpoint.address(family) == Some(wanted)) {
-        Some(holder) => error.held_by(describe(state, holder)),
-        None => error,
-    }
 }
 
 fn check_aliases(aliases: &[String]) -> Result<()> {
@@ -261,14 +235,16 @@ fn check_aliases(aliases: &[String]) -> Result<()> {
     }
 }
 
-/// What the kernel takes for the name of an interface (dev_valid_name).
-fn check_interface(name: &str) -> Result<()> {
-    let valid = (1..=15).contains(&name.len())
-        && !matches!(name, "." | ".." | "lo")
-        && name.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%' | b'"'));
-    if valid {
-        return Ok(());
+/// The name of an interface that is asked for as such, as an option, or not at all.
+fn interface_name(name: Option<&str>, option: Option<String>) -> Result<Option<String>> {
+    match (name, option) {
+        (Some(name), Some(option)) if name != option => {
+            Err(Error::invalid(format!("interface names {name} and {option} for one endpoint")).fix("give one of them"))
+        }
+        (Some(name), _) if !is_valid_interface_name(name) => {
+            Err(Error::invalid(format!("invalid interface name {name:?}"))
+                .fix("give 1 to 15 printable characters without '/', ':', '%', '\"' and blanks, not lo"))
+        }
+        (name, option) => Ok(name.map(str::to_owned).or(option)),
     }
-    Err(Error::invalid(format!("invalid interface name {name:?}"))
-        .fix("give 1 to 15 printable characters without '/', ':', '%', '\"' and blanks, not lo"))
 }

@@ -1,11 +1,10 @@
-use super::{Controller, reaper::Announcement};
+use super::Controller;
 use crate::{EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
 use linkspan_kernel::Flow;
 use linkspan_model::{
     EndpointId, EndpointSpec, Error, ErrorClass, EventAction, EventSubject, PortRange, Result, SandboxId,
 };
 use std::{
-    net::IpAddr,
     sync::RwLockWriteGuard,
     thread,
     time::{Duration, Instant},
@@ -85,7 +84,7 @@ impl Controller {
             .cloned()
             .ok_or_else(|| Error::not_found(format!("the network of endpoint {} has gone", twin.id.short())))?;
         for address in twin.addresses() {
-            if let Some(pool) = self.pool_holding(&network, address.addr()) {
+            if let Some(pool) = network.pool_holding(address.addr()) {
                 self.ipam_of(&network)?.restore_address(pool, address.addr())?;
             }
         }
@@ -159,7 +158,7 @@ impl Controller {
         let applied = self.serve_names(id).and_then(|()| {
             let after = self.desired(&self.read()).sandbox(id)?;
             self.apply(&before, &after)?;
-            self.finish_endpoints(id, &ids).inspect_err(|_| {
+            self.check_settings(&records).and_then(|()| self.finish_endpoints(id, &ids)).inspect_err(|_| {
                 if let Err(error) = self.apply(&after, &before) {
                     tracing::error!(%error, sandbox = %id, "could not undo endpoints that failed");
                 }
@@ -251,10 +250,8 @@ impl Controller {
         let Some(sandbox) = endpoint.sandbox.and_then(|sandbox| state.sandboxes.get(&sandbox)).cloned() else { return };
         let Some(network) = state.networks.get(&endpoint.network).cloned() else { return };
         drop(state);
-        let addresses: Vec<IpAddr> = endpoint.addresses().map(|net| net.addr()).collect();
-        if let (Some(interface), false) = (endpoint.interface, addresses.is_empty()) {
-            let place = sandbox.namespace.place();
-            self.reaper.announce(Announcement { place, interface, mac: endpoint.mac, addresses });
+        if let Some(announcement) = self.announcement(id) {
+            self.reaper.announce(announcement);
         }
         self.emit_connection(EventAction::Connect, &network, sandbox.id);
     }

@@ -4,7 +4,10 @@
 //! are finished. A failure in between undoes the steps before it; a crash is made good at
 //! the next start, because the records say what was under way.
 
+mod addresses;
 mod admission;
+mod announce;
+mod configuration;
 mod endpoints;
 mod events;
 mod heal;
@@ -13,11 +16,12 @@ mod processes;
 mod reaper;
 mod renumber;
 mod sandboxes;
+mod settings;
 mod show;
 mod startup;
 
 use crate::{
-    Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, Pool, RecordChange, Resolver, Store,
+    Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, RecordChange, Resolver, Store,
     desired::Desired, state::State,
 };
 use linkspan_kernel::{Kernel, Plan, Values};
@@ -149,10 +153,6 @@ impl Controller {
 
     fn ipam_of(&self, network: &NetworkRecord) -> Result<&dyn IpamDriver> {
         self.ipam(&network.spec.ipam.driver)
-    }
-
-    fn pool_holding<'a>(&self, network: &'a NetworkRecord, address: std::net::IpAddr) -> Option<&'a Pool> {
-        network.pools.iter().find(|pool| pool.subnet.contains(&address))
     }
 
     /// Begins an operation once its turn at `order` has come.

@@ -1,7 +1,7 @@
 use super::Controller;
 use crate::{
-    Durability, NetworkRecord, NetworkView, Occupied, Phase, PoolRequest, RecordChange, Warned, desired::SAVED_SYSCTL,
-    state::State,
+    Durability, NetworkRecord, NetworkView, Occupied, Phase, Pool, PoolRequest, RecordChange, Warned,
+    desired::SAVED_SYSCTL, state::State,
 };
 use linkspan_kernel::{HostNetworks, Place, Value, Values};
 use linkspan_model::{Error, EventAction, EventSubject, Family, NetworkId, NetworkSpec, PoolSpec, Result};
@@ -9,7 +9,7 @@ use linkspan_model::{Error, EventAction, EventSubject, Family, NetworkId, Networ
 impl Controller {
     /// Makes a network. Its definition survives a power failure once this returns.
     pub fn create_network(&self, spec: NetworkSpec) -> Result<Warned<NetworkId>> {
-        if self.drivers.get(&spec.driver)?.capabilities().singleton {
+        if !spec.config_only && self.drivers.get(&spec.driver)?.capabilities().singleton {
             return Err(Error::forbidden(format!("there is only one network of driver {:?}", spec.driver))
                 .held_by(format!("the built-in network {}", spec.driver))
                 .fix("use that one, or driver bridge"));
@@ -18,12 +18,16 @@ impl Controller {
     }
 
     pub(super) fn make_network(&self, spec: NetworkSpec, builtin: bool) -> Result<Warned<NetworkId>> {
+        spec.check_limits()?;
+        let _operation = self.operate(&self.network_operations);
+        let spec = self.configured(spec)?;
         let driver = self.drivers.get(&spec.driver)?;
-        driver.validate(&spec)?;
-        if driver.capabilities().addresses {
+        if !spec.config_only {
+            driver.validate(&spec)?;
+        }
+        if spec.config_only || driver.capabilities().addresses {
             check_families(&spec)?;
         }
-        let _operation = self.operate(&self.network_operations);
         let host = self.kernel.host_networks()?;
         self.renumber_unused(&host);
         let mut record = NetworkRecord {
@@ -158,24 +162,37 @@ impl Controller {
 
     pub(super) fn request_pools(&self, record: &mut NetworkRecord, occupied: &[Occupied]) -> Result<()> {
         let ipam = self.ipam_of(record)?;
+        let mut occupied = occupied.to_vec();
+        let mut pools = Vec::new();
         let scope = self.drivers.get(&record.spec.driver)?.capabilities().scope;
         for family in Family::BOTH {
             let enabled = if family == Family::V4 { record.spec.enable_ipv4 } else { record.spec.enable_ipv6 };
             if !enabled {
                 continue;
             }
-            let spec = record.spec.ipam.pools.iter().find(|pool| Family::of_net(&pool.subnet) == family);
-            let request = PoolRequest { family, spec, occupied, scope, options: &record.spec.ipam.options };
-            match ipam.request_pool(&request) {
-                // The answer of an IPAM driver that gives no addresses, such as `null`.
-                Ok(pool) if pool.subnet.addr().is_unspecified() => ipam.release_pool(&pool),
-                Ok(pool) => record.pools.push(pool),
-                Err(error) => {
-                    self.release_pools(record);
-                    return Err(error);
+            let mut asked: Vec<Option<&PoolSpec>> = record.spec.ipam.pools_of(family).map(Some).collect();
+            if asked.is_empty() {
+                asked.push(None);
+            }
+            for spec in asked {
+                let request =
+                    PoolRequest { family, spec, occupied: &occupied, scope, options: &record.spec.ipam.options };
+                match ipam.request_pool(&request) {
+                    // The answer of an IPAM driver that gives no addresses, such as `null`.
+                    Ok(pool) if pool.subnet.addr().is_unspecified() => ipam.release_pool(&pool),
+                    Ok(pool) => {
+                        let holder = "another subnet of the same network".to_owned();
+                        occupied.push(Occupied { net: pool.subnet, holder });
+                        pools.push(pool);
+                    }
+                    Err(error) => {
+                        pools.iter().for_each(|pool| ipam.release_pool(pool));
+                        return Err(error);
+                    }
                 }
             }
         }
+        record.pools = pools;
         Ok(())
     }
 
@@ -202,6 +219,7 @@ impl Controller {
         let (before, after) = {
             let mut state = self.write();
             self.check_unused(&state, network)?;
+            self.check_not_depended_on(&state, network)?;
             let mut before = self.desired(&state).host()?;
             before.extend(self.desired(&state).network(network)?);
             let record = state
@@ -282,7 +300,9 @@ impl Controller {
     pub fn prune_networks(&self, keep: &dyn Fn(&NetworkView) -> bool) -> Result<Vec<NetworkView>> {
         let mut removed = Vec::new();
         for network in self.networks() {
-            if network.builtin || !network.endpoints.is_empty() || keep(&network) {
+            // Nobody ever joins a configuration: it says nothing about whether it is wanted.
+            let unused = !network.builtin && !network.config_only && network.endpoints.is_empty();
+            if !unused || keep(&network) {
                 continue;
             }
             match self.remove_network(&network.id.to_string()) {
@@ -299,23 +319,22 @@ fn check_families(spec: &NetworkSpec) -> Result<()> {
     if !spec.enable_ipv4 && !spec.enable_ipv6 {
         return Err(Error::invalid("a network needs IPv4, IPv6 or both").fix("leave out --ipv4=false, or add --ipv6"));
     }
-    let pools_of = |family| -> Vec<&PoolSpec> {
-        spec.ipam.pools.iter().filter(|pool| Family::of_net(&pool.subnet) == family).collect()
-    };
     for (family, enabled) in [(Family::V4, spec.enable_ipv4), (Family::V6, spec.enable_ipv6)] {
-        match pools_of(family).as_slice() {
-            [pool, ..] if !enabled => {
-                return Err(Error::invalid(format!("subnet {} on a network without {family}", pool.subnet))
-                    .fix(format!("add --{}, or leave the subnet out", family.to_string().to_lowercase())));
-            }
-            [first, second, ..] => {
-                return Err(Error::invalid(format!(
-                    "two {family} subnets, {} and {}, on one network",
-                    first.subnet, second.subnet
-                ))
-                .fix("a network has one subnet a family; make a second network"));
-            }
-            _ => {}
+        if let Some(pool) = spec.ipam.pools_of(family).next().filter(|_| !enabled) {
+            return Err(Error::invalid(format!("subnet {} on a network without {family}", pool.subnet))
+                .fix(format!("add --{}, or leave the subnet out", family.to_string().to_lowercase())));
+        }
+    }
+    let pools = &spec.ipam.pools;
+    for (number, pool) in pools.iter().enumerate() {
+        // The unspecified address asks for a size.
+        let overlaps = |other: &&PoolSpec| {
+            ![pool.subnet, other.subnet].iter().any(|net| net.addr().is_unspecified())
+                && (other.subnet.contains(&pool.subnet) || pool.subnet.contains(&other.subnet))
+        };
+        if let Some(other) = pools[..number].iter().find(overlaps) {
+            return Err(Error::invalid(format!("subnets {} and {} overlap", other.subnet, pool.subnet))
+                .fix("give subnets that do not share addresses"));
         }
     }
     Ok(())
@@ -323,7 +342,8 @@ fn check_families(spec: &NetworkSpec) -> Result<()> {
 
 /// Users should hear early of a subnet that is nearly too small.
 fn warning(record: &NetworkRecord) -> Option<String> {
-    let pool = record.pool(Family::V4)?;
-    let host_bits = pool.subnet.max_prefix_len() - pool.range.unwrap_or(pool.subnet).prefix_len();
-    (host_bits <= 2).then(|| format!("subnet {} has room for very few endpoints", pool.subnet))
+    let host_bits = |pool: &&Pool| pool.subnet.max_prefix_len() - pool.range.unwrap_or(pool.subnet).prefix_len();
+    let roomy = |pool: &&Pool| host_bits(pool) > 2;
+    let first = record.pools_of(Family::V4).next().filter(|_| record.pools_of(Family::V4).find(roomy).is_none())?;
+    Some(format!("subnet {} has room for very few endpoints", first.subnet))
 }

@@ -10,16 +10,15 @@
 //! Announcements of new addresses are flooded to every port of the network before the call returns: they
 //! are sent from here too.
 
-use super::{Controller, lock};
+use super::{Controller, announce::Announcement, lock};
 use crate::RecordChange;
-use linkspan_kernel::{Flow, Place, Retirement};
-use linkspan_model::{EndpointId, ErrorClass, MacAddr};
+use linkspan_kernel::{Flow, Retirement};
+use linkspan_model::EndpointId;
 use std::{
-    net::IpAddr,
     path::Path,
     sync::{Condvar, Mutex, PoisonError, Weak},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Pause before tracked connections are looked for. Answers take a fraction of it.
@@ -37,6 +36,8 @@ pub(super) struct Reaper {
 #[derive(Default)]
 struct Queue {
     waiting: Work,
+    /// Announcements that are repeated, and when.
+    later: Vec<(Instant, Announcement)>,
     working: bool,
     stopped: bool,
 }
@@ -52,18 +53,18 @@ struct Work {
     flows: Vec<Flow>,
 }
 
+impl Queue {
+    /// Takes up the announcements that are due.
+    fn wake(&mut self, now: Instant) {
+        let due = self.later.extract_if(.., |(due, _)| *due <= now).map(|(_, announcement)| announcement);
+        self.waiting.announcements.extend(due);
+    }
+}
+
 impl Work {
     fn is_empty(&self) -> bool {
         self.announcements.is_empty() && self.endpoints.is_empty() && self.flows.is_empty()
     }
-}
-
-/// What the neighbours of an endpoint are told.
-pub(super) struct Announcement {
-    pub(super) place: Place,
-    pub(super) interface: String,
-    pub(super) mac: MacAddr,
-    pub(super) addresses: Vec<IpAddr>,
 }
 
 impl Reaper {
@@ -123,17 +124,29 @@ impl Reaper {
             if queue.stopped {
                 return None;
             }
+            queue.wake(Instant::now());
             if !queue.waiting.is_empty() {
                 queue.working = true;
                 return Some(std::mem::take(&mut queue.waiting));
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = match queue.later.iter().map(|(due, _)| *due).min() {
+                None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(due) => {
+                    let pause = due.saturating_duration_since(Instant::now());
+                    self.changed.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
     /// Takes the tracked connections that were handed over meanwhile.
     fn further_flows(&self) -> Vec<Flow> {
         std::mem::take(&mut lock(&self.queue).waiting.flows)
+    }
+
+    fn repeat(&self, later: impl Iterator<Item = (Instant, Announcement)>) {
+        let later: Vec<_> = later.collect();
+        lock(&self.queue).later.extend(later);
     }
 
     fn finish(&self, again: Vec<EndpointId>) {
@@ -150,14 +163,7 @@ impl Reaper {
 pub(super) fn run(reaper: &Reaper, controller: &Weak<Controller>) {
     while let Some(mut work) = reaper.next() {
         let Some(engine) = controller.upgrade() else { return };
-        for Announcement { place, interface, mac, addresses } in &work.announcements {
-            match engine.kernel.announce(place, interface, *mac, addresses) {
-                // It has left again.
-                Err(error) if error.class() == ErrorClass::NotFound => {}
-                Err(error) => tracing::warn!(%error, %place, interface, "could not announce the addresses"),
-                Ok(()) => {}
-            }
-        }
+        reaper.repeat(work.announcements.iter().filter_map(|announcement| engine.announce(announcement)));
         let deleted = engine.delete_links(&work.endpoints);
         if !work.flows.is_empty() {
             thread::sleep(FLUSH_PAUSE);

@@ -3,7 +3,7 @@
 use super::Controller;
 use crate::{Durability, NetworkRecord, Occupied, Phase, RecordChange, state::State};
 use linkspan_kernel::HostNetworks;
-use linkspan_model::{Family, Result};
+use linkspan_model::Result;
 
 impl Controller {
     /// What a new pool must not overlap: other networks, and what the host reaches by itself.
@@ -38,7 +38,7 @@ impl Controller {
         let collide = |network: &NetworkRecord, occupied: &[Occupied]| {
             let own = format!("network {}", network.name());
             network.pools.iter().any(|pool| {
-                let chosen = network.spec.ipam.pools.iter().any(|spec| Family::of_net(&spec.subnet) == pool.family());
+                let chosen = network.spec.ipam.pools_of(pool.family()).next().is_some();
                 let taken = |other: &&Occupied| other.holder != own && overlap(&other.net, &pool.subnet);
                 !chosen && occupied.iter().find(taken).is_some()
             })

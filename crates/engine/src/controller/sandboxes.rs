@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 impl Controller {
     /// Makes a sandbox, joins it to its networks and publishes its ports; whole or not at all.
     pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<SandboxView> {
+        spec.check_limits()?;
         check_spec(&spec)?;
         let id = SandboxId::random();
         let operation = self.sandbox_operation(id);

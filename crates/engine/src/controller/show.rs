@@ -67,6 +67,15 @@ impl Controller {
             aux_addresses: pool.aux_addresses.clone(),
             usage: ipam.map(|ipam| ipam.usage(pool)).unwrap_or_default(),
         };
+        // A configuration has no pools; what it asks for is shown.
+        let asked = network.spec.ipam.pools.iter().filter(|_| network.spec.config_only).map(|spec| PoolView {
+            subnet: spec.subnet,
+            ip_range: spec.ip_range,
+            gateway: spec.gateway,
+            aux_addresses: spec.aux_addresses.clone(),
+            usage: crate::Usage::default(),
+        });
+        let pools = network.pools.iter().map(pool).chain(asked);
         let endpoints = state.endpoints_on(network.id).filter(|endpoint| endpoint.phase == Phase::Ready);
         NetworkView {
             id: network.id,
@@ -81,9 +90,11 @@ impl Controller {
             enable_ipv6: network.spec.enable_ipv6,
             ipam_driver: network.spec.ipam.driver.clone(),
             ipam_options: network.spec.ipam.options.clone(),
-            pools: network.pools.iter().map(pool).collect(),
+            pools: pools.collect(),
             options: network.spec.options.clone(),
             labels: network.spec.labels.clone(),
+            config_only: network.spec.config_only,
+            config_from: network.spec.config_from.clone(),
             endpoints: endpoints.filter_map(|endpoint| self.view_of(state, endpoint)).collect(),
         }
     }
@@ -119,6 +130,7 @@ impl Controller {
             let chosen = sandbox.and_then(|sandbox| gateway::choose(state, &self.drivers, sandbox.id, family));
             chosen.is_some_and(|(id, _)| id == endpoint.id)
         };
+        let gateway = |family| endpoint.address(family).and_then(|address| driver.gateway(network, address));
         let names = self.resolves_names(state, network.id);
         Some(EndpointView {
             id: endpoint.id,
@@ -131,15 +143,17 @@ impl Controller {
             mac: endpoint.mac,
             ipv4: endpoint.ipv4,
             ipv6: endpoint.ipv6,
-            gateway_v4: match driver.gateway(network, Family::V4) {
+            gateway_v4: match gateway(Family::V4) {
                 Some(IpAddr::V4(gateway)) => Some(gateway),
                 _ => None,
             },
-            gateway_v6: match driver.gateway(network, Family::V6) {
+            gateway_v6: match gateway(Family::V6) {
                 Some(IpAddr::V6(gateway)) => Some(gateway),
                 _ => None,
             },
+            link_local: endpoint.link_local.clone(),
             aliases: endpoint.aliases.clone(),
+            links: endpoint.links.clone(),
             dns_names: if names { state.names_of(endpoint) } else { Vec::new() },
             gateway_priority: endpoint.gateway_priority,
             default_v4: default(Family::V4),

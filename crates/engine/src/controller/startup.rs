@@ -107,7 +107,7 @@ impl Controller {
             }
             for endpoint in state.endpoints_on(network.id) {
                 for address in endpoint.addresses() {
-                    let Some(pool) = self.pool_holding(network, address.addr()) else { continue };
+                    let Some(pool) = network.pool_holding(address.addr()) else { continue };
                     if let Err(error) = ipam.restore_address(pool, address.addr()) {
                         tracing::error!(%error, endpoint = %endpoint.id, "an address could not be restored");
                     }

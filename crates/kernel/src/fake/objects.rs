@@ -223,8 +223,8 @@ impl Objects {
 
     pub(super) fn check_sysctl(&self, place: &Place, path: &str) -> Result<()> {
         match path.split('/').collect::<Vec<_>>().as_slice() {
-            ["net", _, "conf", "all" | "default", _] => Ok(()),
-            ["net", _, "conf", link, _] => self.link(place, link).map(drop),
+            ["net", _, "conf" | "neigh", "all" | "default", _] => Ok(()),
+            ["net", _, "conf" | "neigh", link, _] => self.link(place, link).map(drop),
             _ => Ok(()),
         }
     }

@@ -15,7 +15,10 @@ fn failed(path: &str, error: &io::Error) -> Error {
             Error::unsupported("the kernel has no IPv6")
                 .fix("load its module ipv6, boot without ipv6.disable=1, or do without IPv6")
         }
-        io::ErrorKind::NotFound => Error::not_found(what),
+        io::ErrorKind::NotFound => {
+            Error::not_found(what).fix("this kernel has no such setting, or its module is not loaded")
+        }
+        io::ErrorKind::InvalidInput => Error::invalid(what).fix("give a value that the kernel takes"),
         io::ErrorKind::PermissionDenied => Error::permission(what).fix("run it as root"),
         io::ErrorKind::ReadOnlyFilesystem => Error::permission(what).fix("mount /proc/sys writable"),
         _ => Error::internal(what),
@@ -92,7 +95,7 @@ pub(crate) fn restore(sysctl: &Sysctl) -> Result<bool> {
 pub(crate) fn link_of(path: &str) -> Option<&str> {
     let mut parts = path.split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some("net"), Some("ipv4" | "ipv6"), Some("conf" | "neigh"), Some(link))
+        (Some("net"), Some("ipv4" | "ipv6" | "mpls"), Some("conf" | "neigh"), Some(link))
             if !matches!(link, "all" | "default") =>
         {
             Some(link)

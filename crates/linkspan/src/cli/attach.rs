@@ -3,7 +3,7 @@
 use super::parse::{self, HostAddress};
 use linkspan_api::Client;
 use linkspan_model::{
-    DnsSpec, EndpointSpec, Error, ExposedPort, Family, MacAddr, NamespaceSpec, PortSpec, Result, SandboxSpec,
+    DnsSpec, EndpointSpec, Error, ExposedPort, Family, LinkSpec, MacAddr, NamespaceSpec, PortSpec, Result, SandboxSpec,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -23,7 +23,7 @@ pub(super) struct Attach {
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse::key_value)]
     label: Vec<(String, String)>,
     /// Network to join; may be repeated, and may be name=NET,alias=A,ip=IP,ip6=IP6,mac-address=MAC,
-    /// interface=IF,driver-opt=K=V,gw-priority=N
+    /// link-local-ip=IP,link=NAME:ALIAS,interface=IF,driver-opt=K=V,gw-priority=N
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network, help_heading = "Network")]
     network: Vec<EndpointSpec>,
     /// IPv4 address on the first network
@@ -38,6 +38,12 @@ pub(super) struct Attach {
     /// Further name on the first network; may be repeated
     #[arg(long, visible_alias = "net-alias", value_name = "NAME", help_heading = "Network")]
     network_alias: Vec<String>,
+    /// Link-local address on the first network (169.254.0.0/16, fe80::/64); may be repeated
+    #[arg(long, value_name = "IP", help_heading = "Network")]
+    link_local_ip: Vec<IpAddr>,
+    /// Name that only this sandbox has for another on the first network: NAME[:ALIAS]; may be repeated
+    #[arg(long, value_name = "NAME:ALIAS", help_heading = "Network")]
+    link: Vec<LinkSpec>,
     /// Publish a port: [IP:][HOSTPORT[-END]:]PORT[-END][/tcp|udp|sctp]; may be repeated
     #[arg(short, long, value_name = "PORT", help_heading = "Network")]
     publish: Vec<PortSpec>,
@@ -73,6 +79,8 @@ impl Attach {
         set(&mut first.ipv6, self.ip6, "ip6")?;
         set(&mut first.mac, self.mac_address, "mac-address")?;
         first.aliases.extend(self.network_alias);
+        first.link_local.extend(self.link_local_ip);
+        first.links.extend(self.link);
         let mut ports = self.publish;
         if self.publish_all {
             let exposed = self.expose.iter();
@@ -148,6 +156,8 @@ pub(super) fn network(text: &str) -> Result<EndpointSpec, String> {
             "ip" => spec.ipv4 = Some(read(key, value)?),
             "ip6" => spec.ipv6 = Some(read(key, value)?),
             "mac-address" => spec.mac = Some(read(key, value)?),
+            "link-local-ip" => spec.link_local.push(read(key, value)?),
+            "link" => spec.links.push(read(key, value)?),
             "interface" => spec.interface = Some(value.to_owned()),
             "gw-priority" => spec.gateway_priority = read(key, value)?,
             "driver-opt" => {
@@ -156,7 +166,8 @@ pub(super) fn network(text: &str) -> Result<EndpointSpec, String> {
             }
             _ => {
                 return Err(format!(
-                    "unknown key {key:?}; keys are name, alias, ip, ip6, mac-address, interface, driver-opt, gw-priority"
+                    "unknown key {key:?}; keys are name, alias, ip, ip6, mac-address, link-local-ip, link, interface, \
+                     driver-opt, gw-priority"
                 ));
             }
         }
@@ -184,7 +195,7 @@ mod tests {
         assert_eq!(network("default"), Ok(EndpointSpec::on("bridge")));
         let spec = network(
             "name=app,alias=db,alias=store,ip=10.0.0.5,ip6=fd01::5,mac-address=02:00:00:00:00:05,\
-             interface=lan0,gw-priority=-3,\"driver-opt=a=b,c\"",
+             link-local-ip=169.254.9.9,link=cache:redis,link=db,interface=lan0,gw-priority=-3,\"driver-opt=a=b,c\"",
         )
         .unwrap();
         assert_eq!(
@@ -194,7 +205,9 @@ mod tests {
                 ipv4: Some("10.0.0.5".parse().unwrap()),
                 ipv6: Some("fd01::5".parse().unwrap()),
                 mac: Some("02:00:00:00:00:05".parse().unwrap()),
+                link_local: vec!["169.254.9.9".parse().unwrap()],
                 aliases: vec!["db".to_owned(), "store".to_owned()],
+                links: vec!["cache:redis".parse().unwrap(), "db".parse().unwrap()],
                 interface: Some("lan0".to_owned()),
                 gateway_priority: -3,
                 options: BTreeMap::from([("a".to_owned(), "b,c".to_owned())]),

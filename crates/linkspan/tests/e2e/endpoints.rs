@@ -1,6 +1,6 @@
 //! What an endpoint asks for, and what it gets.
 
-use crate::support::{address, host, says, sleeper, web};
+use crate::support::{address, host, says, sleeper, status, web};
 use linkspan_testkit::within;
 use std::time::Duration;
 
@@ -158,4 +158,55 @@ fn a_default_network_whose_subnet_appears_on_the_host_is_numbered_anew() {
     assert_eq!(subnet("app"), used);
     assert!(host.ok("ip -4 -o addr show linkspan0").contains(&subnet("bridge").replace("0/24", "1/24")));
     assert!(host.ok("linkspan run --rm -- ip -4 -o addr show eth0").contains(&subnet("bridge")[..8]));
+}
+
+#[test]
+fn each_family_has_a_default_gateway_of_its_own() {
+    let host = host();
+    host.ok("linkspan network create --subnet 10.1.0.0/24 four && linkspan network create --ipv4=false --ipv6 --subnet fd12:2::/64 six");
+    host.ok("linkspan network create --ipv6 --subnet 10.3.0.0/24 --subnet fd12:3::/64 both");
+    let gateways = || {
+        let default =
+            |family: &str| host.ok(format!("linkspan exec one ip {family} route show default | awk '{{print $3}}'"));
+        (default("-4"), default("-6"))
+    };
+    let are = |v4: &str, v6: &str| assert_eq!(gateways(), (v4.to_owned(), v6.to_owned()));
+    sleeper(&host, "one", "--network name=six,gw-priority=1 --network four");
+    are("10.1.0.1", "fd12:2::1");
+    host.ok("linkspan network connect both one");
+    are("10.3.0.1", "fd12:2::1");
+    host.ok("linkspan network disconnect both one && linkspan network connect --gw-priority 2 both one");
+    are("10.3.0.1", "fd12:3::1");
+    // Whatever happens to the daemon, and in whatever order they joined.
+    host.ok("linkspan system stop; linkspan verify");
+    are("10.3.0.1", "fd12:3::1");
+    host.ok("kill -9 $(linkspan info --format '{{.Pid}}'); linkspan verify");
+    are("10.3.0.1", "fd12:3::1");
+    host.ok("linkspan network disconnect both one");
+    are("10.1.0.1", "fd12:2::1");
+    host.ok("linkspan network disconnect six one");
+    are("10.1.0.1", "");
+}
+
+#[test]
+fn what_a_sandbox_asked_for_stays_its_own_while_its_program_is_away() {
+    let host = host();
+    host.ok("linkspan network create --subnet 10.5.0.0/29 small");
+    sleeper(&host, "web", "--network small --ip 10.5.0.3 --mac-address 02:42:0a:05:00:03");
+    host.ok("linkspan stop web");
+    assert_eq!(host.ok("linkspan ps -q"), "", "nothing runs");
+    for _ in 0..2 {
+        for name in ["a", "b", "c", "d"] {
+            sleeper(&host, name, "--network small");
+            assert_ne!(address(&host, "small", name, "v4"), "10.5.0.3");
+        }
+        says(&host.refused(status::EXHAUSTED, "linkspan sandbox create --network small"), &["10.5.0.0/29"]);
+        let stolen = host.refused(status::IN_USE, "linkspan sandbox create --network small --ip 10.5.0.3");
+        says(&stolen, &["10.5.0.3", "held by sandbox web"]);
+        host.ok("linkspan rm -f d");
+        let same = "linkspan sandbox create --network small --mac-address 02:42:0a:05:00:03";
+        says(&host.refused(status::IN_USE, same), &["02:42:0a:05:00:03", "held by sandbox web"]);
+        host.ok("linkspan rm -f a b c && linkspan system stop");
+    }
+    says(&host.ok("linkspan exec web ip -br addr show eth0"), &["10.5.0.3/29"]);
 }

@@ -2,10 +2,13 @@
 //! private hosts of its own (see `linkspan-testkit`), so all of them run side by side.
 
 mod adopt;
+mod configurations;
 mod daemon;
+mod endpoint_options;
 mod endpoints;
 mod heal;
 mod isolation;
+mod links;
 mod matrix;
 mod names;
 mod neighbours;
@@ -18,5 +21,6 @@ mod resolver;
 mod run;
 mod scale;
 mod spoof;
+mod subnets;
 mod support;
 mod tutorials;

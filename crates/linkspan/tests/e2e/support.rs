@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use linkspan_testkit::{Host, banner_tcp, banner_udp, within};
+use linkspan_testkit::{Host, Snapshot, banner_tcp, banner_udp, within};
 use std::time::Duration;
 
 /// Exit statuses of `linkspan`, as `docs/exit-codes.md` documents them.
@@ -88,4 +88,21 @@ pub(crate) fn says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is missing in: {text}");
     }
+}
+
+/// Asserts that each command is refused with its status, in one line that says all the words, and that all of them
+/// together have changed nothing.
+#[track_caller]
+pub(crate) fn refuses_all<'a>(host: &Host, cases: impl IntoIterator<Item = (i32, String, &'a [&'a str])>) {
+    let records = || host.ok("linkspan network ls -q --no-trunc | sort; linkspan ps -aq --no-trunc");
+    let before = (records(), Snapshot::of(host));
+    for (status, command, words) in cases {
+        let ran = host.sh(&command);
+        let message = ran.failure(status);
+        assert_eq!(message.lines().count(), 1, "one line: {ran}");
+        assert!(message.starts_with("linkspan: ") && ran.stdout.is_empty(), "{ran}");
+        says(message, words);
+    }
+    before.1.assert_same(&Snapshot::of(host));
+    assert_eq!(before.0, records(), "the records are not as before");
 }

@@ -5,7 +5,7 @@ use crate::{Address, FdbEntry, Neighbour};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
     neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
 };
 use std::net::IpAddr;
@@ -20,6 +20,10 @@ fn address_message(address: &Address, index: u32) -> AddressMessage {
     message.header.family = family(ip);
     message.header.prefix_len = address.address.prefix_len();
     message.header.index = index;
+    // RFC 3927 §2.6.1: nothing that goes beyond the link is sent from it. IPv6 knows by itself.
+    if matches!(ip, IpAddr::V4(ip) if ip.is_link_local()) {
+        message.header.scope = AddressScope::Link;
+    }
     message.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
     message
 }

@@ -1,13 +1,19 @@
 use super::super::{Place, parse};
 use crate::exit::Outcome;
-use linkspan_model::{EndpointSpec, MacAddr};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use linkspan_model::{EndpointSpec, LinkSpec, MacAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Arguments of `network connect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   linkspan network connect app web
-  linkspan network connect --ip 10.5.0.20 --alias db app web")]
+  linkspan network connect --ip 10.5.0.20 --alias db app web
+  linkspan network connect --link postgres:db app web                 web alone calls postgres db
+  linkspan network connect --link-local-ip 169.254.10.1 app web
+  linkspan network connect --driver-opt sysctls=net.ipv4.conf.IFNAME.log_martians=1 app web
+
+Options of driver bridge: ifname, sysctls, advertise_addr_nmsgs, advertise_addr_ms, host_interface_name, or \
+         Docker's names for them (com.docker.network…). A link need not lead to a sandbox that exists, but on the default network.")]
 pub(in crate::cli) struct ConnectArgs {
     /// Name or ID of the network
     network: String,
@@ -22,6 +28,12 @@ pub(in crate::cli) struct ConnectArgs {
     /// IPv6 address
     #[arg(long, value_name = "IP6")]
     ip6: Option<Ipv6Addr>,
+    /// Link-local address (169.254.0.0/16, fe80::/64); may be repeated
+    #[arg(long, value_name = "IP")]
+    link_local_ip: Vec<IpAddr>,
+    /// Name that only this sandbox has for another on the network: NAME[:ALIAS]; may be repeated
+    #[arg(long, value_name = "NAME:ALIAS")]
+    link: Vec<LinkSpec>,
     /// MAC address
     #[arg(long, value_name = "MAC")]
     mac_address: Option<MacAddr>,
@@ -56,7 +68,9 @@ pub(in crate::cli) fn connect(args: ConnectArgs, place: &Place) -> Outcome {
         ipv4: args.ip,
         ipv6: args.ip6,
         mac: args.mac_address,
+        link_local: args.link_local_ip,
         aliases: args.alias,
+        links: args.link,
         interface: args.interface,
         gateway_priority: args.gw_priority,
         options: parse::map(&args.driver_opt),

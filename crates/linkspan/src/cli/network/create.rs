@@ -14,6 +14,9 @@ use std::net::IpAddr;
   linkspan network create --internal vault                  nothing gets in or out
   linkspan network create -o icc=false -o mtu=1400 apart    options of driver bridge
   linkspan network create -o antispoof=false open           members may send from any address
+  linkspan network create --subnet 10.5.0.0/24 --subnet 10.6.0.0/24 two   a second subnet where the first is full
+  linkspan network create --config-only --subnet 10.7.0.0/24 -o mtu=1400 plan
+  linkspan network create --config-from plan net            as plan says
 
 Prints the ID of the network. Options of driver bridge: bridge, mtu, masquerade, icc, \
          antispoof, host_binding_ipv4, interface_prefix, or Docker's names for them (com.docker.network…).")]
@@ -21,9 +24,15 @@ pub(in crate::cli) struct Args {
     /// Name of the network
     #[arg(value_name = "NETWORK")]
     name: String,
-    /// Driver of the network
-    #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
-    driver: String,
+    /// Driver of the network [default: bridge]
+    #[arg(short, long, value_name = "DRIVER")]
+    driver: Option<String>,
+    /// Make a configuration for other networks: nobody joins it, and it has no objects
+    #[arg(long)]
+    config_only: bool,
+    /// Take addresses, options and labels from this configuration
+    #[arg(long, value_name = "NETWORK")]
+    config_from: Option<String>,
     /// Option of the driver; may be repeated
     #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = parse::key_value)]
     options: Vec<(String, String)>,
@@ -47,7 +56,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", help_heading = "Addresses")]
     ipv6: bool,
-    /// Subnet, one a family; 0.0.0.0/N and ::/N ask for a size only; may be repeated
+    /// Subnet, of either family; 0.0.0.0/N and ::/N ask for a size only; may be repeated
     #[arg(long, value_name = "CIDR", value_parser = parse::cidr, help_heading = "Addresses")]
     subnet: Vec<IpNet>,
     /// Part of a subnet that automatic addresses come from; may be repeated
@@ -88,11 +97,15 @@ pub(in crate::cli) fn run(args: Args, place: &Place) -> Outcome {
 impl Args {
     fn spec(self) -> Result<NetworkSpec> {
         if self.scope == Some(Scope::Swarm) {
-            return Err(Error::invalid(format!("driver {} makes networks of scope local only", self.driver))
-                .fix("leave --scope out"));
+            return Err(
+                Error::invalid("drivers of this host make networks of scope local only").fix("leave --scope out")
+            );
         }
         let pools = pools(&self.subnet, &self.ip_range, &self.gateway, &self.aux_address)?;
-        let mut spec = parse::network_named(&self.name, &self.driver)?;
+        let driver = self.driver.unwrap_or_else(|| if self.config_only { "none" } else { "bridge" }.to_owned());
+        let mut spec = parse::network_named(&self.name, &driver)?;
+        spec.config_only = self.config_only;
+        spec.config_from = self.config_from;
         spec.internal = self.internal;
         spec.attachable = self.attachable;
         spec.enable_ipv4 = self.ipv4;
@@ -136,7 +149,10 @@ fn pools(
     }
     for (name, address) in aux_addresses {
         let pool = holding(&mut pools, "--aux-address", address, &format!("{name}={address}"))?;
-        pool.aux_addresses.insert(name.clone(), *address);
+        if let Some(other) = pool.aux_addresses.insert(name.clone(), *address) {
+            return Err(Error::invalid(format!("--aux-address {name} is both {other} and {address}"))
+                .fix("give each address a name of its own"));
+        }
     }
     Ok(pools)
 }
@@ -206,6 +222,7 @@ mod tests {
             ("--subnet 10.0.0.0/24 --gateway 10.0.1.1 n", "in no subnet; the subnets are 10.0.0.0/24"),
             ("--subnet 10.0.0.0/24 --gateway 10.0.0.1 --gateway 10.0.0.2 n", "two of --gateway"),
             ("--subnet 10.0.0.0/16 --subnet 10.0.1.0/24 n", "overlap"),
+            ("--subnet 10.0.0.0/16 --aux-address a=10.0.0.3 --aux-address a=10.0.0.4 n", "both 10.0.0.3 and 10.0.0.4"),
             ("--scope swarm n", "scope local only"),
             ("a/b", "invalid name"),
         ] {

@@ -22,7 +22,7 @@ pub(super) struct Inspection<'a> {
     internal: bool,
     attachable: bool,
     ingress: bool,
-    config_from: ConfigFrom,
+    config_from: ConfigFrom<'a>,
     config_only: bool,
     options: &'a BTreeMap<String, String>,
     labels: &'a BTreeMap<String, String>,
@@ -50,10 +50,10 @@ struct Config<'a> {
     auxiliary_addresses: &'a BTreeMap<String, IpAddr>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct ConfigFrom {
-    network: &'static str,
+struct ConfigFrom<'a> {
+    network: &'a str,
 }
 
 #[derive(Serialize)]
@@ -134,8 +134,8 @@ impl<'a> From<&'a NetworkView> for Inspection<'a> {
             internal: network.internal,
             attachable: network.attachable,
             ingress: false,
-            config_from: ConfigFrom::default(),
-            config_only: false,
+            config_from: ConfigFrom { network: network.config_from.as_deref().unwrap_or_default() },
+            config_only: network.config_only,
             options: &network.options,
             labels: &network.labels,
             containers: containers.collect(),
@@ -166,7 +166,9 @@ pub(super) mod tests {
             ipv6: joined.then(|| format!("fd01:5::{byte}/64").parse().unwrap()),
             gateway_v4: Some("10.5.0.1".parse().unwrap()),
             gateway_v6: None,
+            link_local: Vec::new(),
             aliases: Vec::new(),
+            links: Vec::new(),
             dns_names: Vec::new(),
             gateway_priority: 0,
             default_v4: joined,
@@ -204,6 +206,8 @@ pub(super) mod tests {
             ],
             options: BTreeMap::from([("mtu".to_owned(), "1400".to_owned())]),
             labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
+            config_only: false,
+            config_from: Some("plan".to_owned()),
             endpoints: vec![endpoint(2, true), endpoint(3, false)],
         }
     }

@@ -64,6 +64,9 @@ struct HostPort {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Endpoint<'a> {
+    #[serde(rename = "IPAMConfig")]
+    ipam_config: IpamConfig,
+    links: Vec<String>,
     aliases: &'a [String],
     #[serde(rename = "DNSNames")]
     dns_names: &'a [String],
@@ -89,6 +92,12 @@ struct Endpoint<'a> {
     global_ipv6_prefix_len: u8,
 }
 
+#[derive(Serialize)]
+struct IpamConfig {
+    #[serde(rename = "LinkLocalIPs")]
+    link_local_ips: Vec<String>,
+}
+
 fn text<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
@@ -96,6 +105,8 @@ fn text<T: ToString>(value: Option<T>) -> String {
 impl<'a> From<&'a EndpointView> for Endpoint<'a> {
     fn from(endpoint: &'a EndpointView) -> Self {
         Self {
+            ipam_config: IpamConfig { link_local_ips: endpoint.link_local.iter().map(ToString::to_string).collect() },
+            links: endpoint.links.iter().map(ToString::to_string).collect(),
             aliases: &endpoint.aliases,
             dns_names: &endpoint.dns_names,
             driver_opts: &endpoint.options,
