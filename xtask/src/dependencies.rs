@@ -6,18 +6,20 @@ use std::{path::Path, process::Command};
 
 /// The crates of the workspace from the bottom to the top, each with what it may depend on.
 /// Test kits, figures and checks are tools: they may use everything, and nothing may use them.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
+    ("linkspan-failpoint", &[]),
     ("linkspan-model", &[]),
-    ("linkspan-kernel", &["linkspan-model"]),
-    ("linkspan-engine", &["linkspan-model", "linkspan-kernel"]),
+    ("linkspan-kernel", &["linkspan-failpoint", "linkspan-model"]),
+    ("linkspan-engine", &["linkspan-failpoint", "linkspan-model", "linkspan-kernel"]),
     ("linkspan-drivers", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
     ("linkspan-ipam", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
-    ("linkspan-store", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
-    ("linkspan-dns", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
+    ("linkspan-store", &["linkspan-failpoint", "linkspan-model", "linkspan-kernel", "linkspan-engine"]),
+    ("linkspan-dns", &["linkspan-failpoint", "linkspan-model", "linkspan-kernel", "linkspan-engine"]),
     ("linkspan-api", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
     (
         "linkspan",
         &[
+            "linkspan-failpoint",
             "linkspan-model",
             "linkspan-kernel",
             "linkspan-engine",

@@ -4,6 +4,7 @@ use crate::{
     socket, tcp, udp,
 };
 use linkspan_engine::{ForwardPolicy, Resolver};
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, ErrorClass, Result, SandboxId};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -136,6 +137,7 @@ impl DnsServer {
     pub fn stop(&self, sandbox: SandboxId) {
         let stopped = self.served().remove(&sandbox);
         drop(stopped);
+        hit(Point::ResolverStopped);
     }
 
     /// The port that `sandbox` is served on.

@@ -1,5 +1,6 @@
 //! The sockets of a sandbox: UDP and TCP on one port, opened inside its namespace.
 
+use linkspan_failpoint::{Point, hit};
 use linkspan_kernel::Netns;
 use linkspan_model::{Error, Result};
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
@@ -87,6 +88,7 @@ fn open_pair(address: Ipv4Addr, port: u16) -> io::Result<Pair> {
         tracing::debug!(%error, "the resolver keeps the default receive buffer");
     }
     udp.bind(&SocketAddrV4::new(address, port).into())?;
+    hit(Point::ResolverBound);
     let udp = UdpSocket::from(udp);
     let port = udp.local_addr()?.port();
     let tcp = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
@@ -94,6 +96,7 @@ fn open_pair(address: Ipv4Addr, port: u16) -> io::Result<Pair> {
     tcp.set_reuse_address(true)?;
     tcp.bind(&SocketAddrV4::new(address, port).into())?;
     tcp.listen(BACKLOG)?;
+    hit(Point::ResolverListening);
     Ok(Pair { udp, tcp: tcp.into(), port })
 }
 

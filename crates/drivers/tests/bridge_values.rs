@@ -47,6 +47,7 @@ fn endpoint(network: &NetworkRecord) -> EndpointRecord {
         aliases: Vec::new(),
         links: Vec::new(),
         gateway_priority: 0,
+        keep: false,
         options: Default::default(),
     }
 }

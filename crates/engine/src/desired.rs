@@ -1,8 +1,6 @@
 //! What should exist in the kernel, as a function of the records.
 
-use crate::{
-    EndpointContext, EndpointRecord, NetworkRecord, Phase, SandboxRecord, controller::Drivers, gateway, state::State,
-};
+use crate::{EndpointContext, EndpointRecord, NetworkRecord, Phase, controller::Drivers, gateway, state::State};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linkspan_kernel::{Link, LinkKind, NftFamily, NftTable, Owner, Place, Route, Sysctl, Value, Values};
 use linkspan_model::{EndpointId, Family, PortBinding, Result, SandboxId};
@@ -117,8 +115,8 @@ impl Desired<'_> {
                 inside(Value::Route(Route::via(default, gateway, interface)));
             }
         }
-        if let Some(table) = dns_table(sandbox) {
-            inside(Value::Table(table));
+        if let Some(port) = sandbox.dns_port {
+            inside(Value::Table(dns_table(port)));
         }
         Ok(values)
     }
@@ -143,8 +141,7 @@ pub(crate) fn loopback() -> Link {
 /// that port 53 stays free for a server of the user's own. It rewrites ports packet by packet:
 /// requests after connection tracking and the sandbox's own output rules, answers before them, so
 /// that both see port 53 whichever way a packet goes.
-fn dns_table(sandbox: &SandboxRecord) -> Option<NftTable> {
-    let port = sandbox.dns_port?;
+pub(crate) fn dns_table(port: u16) -> NftTable {
     let body = format!(
         "chain requests {{\n\
          \ttype filter hook output priority 300; policy accept;\n\
@@ -157,5 +154,5 @@ fn dns_table(sandbox: &SandboxRecord) -> Option<NftTable> {
          \tip saddr 127.0.0.11 tcp sport {port} tcp sport set 53\n\
          }}\n"
     );
-    Some(NftTable { family: NftFamily::Ip, name: "linkspan".to_owned(), body })
+    NftTable { family: NftFamily::Ip, name: "linkspan".to_owned(), body }
 }

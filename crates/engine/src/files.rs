@@ -2,6 +2,7 @@
 //! `/etc/hostname`. They are rewritten in place, because a bind mount follows the file, not its name.
 
 use crate::{EndpointRecord, HostFiles, Namespace, SandboxRecord, controller::Config};
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, ErrorClass, Result};
 use std::{
     fmt::Write as _,
@@ -34,6 +35,7 @@ pub(crate) fn write<'a>(
 ) -> Result<()> {
     let directory = directory(config, sandbox);
     fs::create_dir_all(&directory).map_err(|error| io_error(&directory, &error))?;
+    hit(Point::FilesDirectory);
     let paths = paths(config, sandbox);
     put(&paths.hosts, &hosts(config, sandbox, endpoints))?;
     put(&paths.resolv_conf, &resolv_conf(config, sandbox))?;
@@ -48,6 +50,7 @@ pub(crate) fn remove(config: &Config, sandbox: &SandboxRecord) {
     {
         tracing::warn!(%error, directory = %directory.display(), "could not remove the files of a sandbox");
     }
+    hit(Point::FilesRemoved);
 }
 
 fn put(path: &Path, content: &str) -> Result<()> {
@@ -55,7 +58,9 @@ fn put(path: &Path, content: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|old| old == content) {
         return Ok(());
     }
-    fs::write(path, content).map_err(|error| io_error(path, &error))
+    fs::write(path, content).map_err(|error| io_error(path, &error))?;
+    hit(Point::FilesWritten);
+    Ok(())
 }
 
 fn io_error(path: &Path, error: &io::Error) -> Error {

@@ -12,6 +12,7 @@ mod files;
 mod gateway;
 mod ipam;
 mod names;
+mod passing;
 mod ports;
 mod record;
 mod reference;

@@ -134,6 +134,9 @@ pub struct SandboxRecord {
     /// The program started in it by `linkspan run`.
     #[serde(default)]
     pub process: Option<ProcessRecord>,
+    /// Whether it goes with the one who made it, because its program has not been started yet.
+    #[serde(default)]
+    pub leased: bool,
 }
 
 /// The namespace of a sandbox.
@@ -233,6 +236,10 @@ pub struct EndpointRecord {
     /// Options in the driver's own names.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+    /// Whether it stays, with its addresses and in no sandbox, once it is out of the one that it is joining or
+    /// leaving. Without meaning where it is ready.
+    #[serde(default)]
+    pub keep: bool,
 }
 
 impl EndpointRecord {

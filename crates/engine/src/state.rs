@@ -130,7 +130,15 @@ impl State {
     pub(crate) fn set_endpoint_phase(&mut self, id: EndpointId, phase: Phase) -> Option<EndpointRecord> {
         let endpoint = self.endpoints.get_mut(&id)?;
         endpoint.phase = phase;
+        endpoint.keep &= phase != Phase::Ready;
         Some(endpoint.clone())
+    }
+
+    /// The same from a record that differs from the endpoint's in nothing else but whether it is kept.
+    pub(crate) fn put_phase(&mut self, record: &EndpointRecord) {
+        if let Some(endpoint) = self.endpoints.get_mut(&record.id) {
+            (endpoint.phase, endpoint.keep) = (record.phase, record.keep);
+        }
     }
 
     /// Every endpoint of a network, those being removed included.

@@ -1,5 +1,6 @@
 //! Network namespaces, always passed explicitly.
 
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, Result};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -93,7 +94,10 @@ impl Netns {
                 return Err(Error::internal(format!("cannot unmount the namespace at {}: {errno}", path.display())));
             }
         }
-        match fs::remove_file(path) {
+        hit(Point::NetnsUnmounted);
+        let removed = fs::remove_file(path);
+        hit(Point::NetnsFileRemoved);
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::internal(format!("cannot remove {}: {error}", path.display())))
             }
@@ -132,11 +136,14 @@ fn mount_at(path: &Path, of: impl FnOnce() -> Result<Netns>) -> Result<()> {
         }
     };
     File::create_new(path).map_err(|error| failed("make the namespace file", error))?;
+    hit(Point::NetnsFile);
     let mounted = of().and_then(|netns| {
+        hit(Point::NetnsMade);
         let source = format!("/proc/thread-self/fd/{}", netns.file.as_raw_fd());
         mount(Some(source.as_str()), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
             .map_err(|errno| failed("mount the namespace at", errno.into()))
     });
+    hit(Point::NetnsMounted);
     if mounted.is_err() {
         let _ = fs::remove_file(path);
     }

@@ -16,6 +16,8 @@ pub struct Host {
     init: Child,
     /// That first process, as the machine numbers it.
     pid: u32,
+    /// Further variables of every program of the host.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// Makes the mounts of the host and then lives as its first process, which adopts and reaps.
@@ -63,7 +65,12 @@ impl Host {
         let stdout = init.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("the host's first process speaks");
         let pid = line.trim().parse().unwrap_or_else(|_| panic!("no private host (tests need root): {line:?}"));
-        Self { dir, init, pid }
+        Self { dir, init, pid, variables: Vec::new() }
+    }
+
+    /// Sets a variable in the environment of every program started from now on.
+    pub fn set_variable(&mut self, name: &'static str, value: impl Into<String>) {
+        self.variables.push((name, value.into()));
     }
 
     /// Directory of the state, `LINKSPAN_STATE_DIR` of every program of the host.
@@ -168,7 +175,8 @@ impl Host {
         command
             .args(["--target", &self.pid.to_string(), "--net", "--mount", "--pid", "--uts", "--ipc", "--wdns=/", "--"])
             .env_clear()
-            .envs(self.environment());
+            .envs(self.environment())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -33,6 +33,11 @@ impl Snapshot {
         Self { lines }
     }
 
+    /// Its lines.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
+    }
+
     /// Lines that only one of the two has, with `-` for this one and `+` for the other.
     pub fn difference(&self, other: &Self) -> String {
         let gone = self.lines.difference(&other.lines).map(|line| format!("- {line}\n"));

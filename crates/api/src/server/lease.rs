@@ -15,7 +15,7 @@ pub(super) async fn create(
     let (lines, response) = body::lines();
     // Detached from the request: a client that goes while the sandbox is made cancels only the request.
     let made = tokio::spawn(async move {
-        let view = daemon.call(move |controller| controller.create_sandbox(spec)).await?;
+        let view = daemon.call(move |controller| controller.lease_sandbox(spec)).await?;
         let id = view.id.to_string();
         let line = body::line(&view)?;
         tokio::spawn(async move {

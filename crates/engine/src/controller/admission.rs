@@ -41,6 +41,7 @@ impl Controller {
             links: spec.links.clone(),
             gateway_priority: spec.gateway_priority,
             options: spec.options.clone(),
+            keep: false,
         };
         for (family, wanted) in [(Family::V4, spec.ipv4.map(IpAddr::from)), (Family::V6, spec.ipv6.map(IpAddr::from))] {
             match self.take_address(state, network, family, wanted, record.mac) {
@@ -101,6 +102,8 @@ impl Controller {
         }
         record.sandbox = Some(sandbox);
         record.phase = Phase::Creating;
+        // What was there before it joined is there when joining comes to nothing.
+        record.keep = state.endpoints.contains_key(&record.id);
         Ok(record)
     }
 

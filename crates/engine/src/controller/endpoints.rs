@@ -72,25 +72,15 @@ impl Controller {
         };
         let operation = self.sandbox_operation(sandbox);
         let _operation = self.operate(&operation);
-        // A twin without a sandbox takes over identity and addresses; the old record is only
-        // the name of a link that waits for deletion.
-        self.detach(sandbox, record.id)?;
+        self.detach(sandbox, record.id, true)?;
         self.reaper.wait_idle();
-        let twin = EndpointRecord { sandbox: None, phase: Phase::Ready, ..record };
-        let mut state = self.write();
-        let network = state
-            .networks
-            .get(&twin.network)
-            .cloned()
-            .ok_or_else(|| Error::not_found(format!("the network of endpoint {} has gone", twin.id.short())))?;
-        for address in twin.addresses() {
-            if let Some(pool) = network.pool_holding(address.addr()) {
-                self.ipam_of(&network)?.restore_address(pool, address.addr())?;
-            }
+        match self.read().endpoints.get(&record.id) {
+            Some(left) if left.sandbox.is_some() => Err(Error::unavailable(format!(
+                "endpoint {} has left, and its link is still being deleted",
+                record.id.short()
+            ))),
+            _ => Ok(()),
         }
-        self.commit(&[RecordChange::PutEndpoint(twin.clone())])?;
-        state.put_endpoint(twin);
-        Ok(())
     }
 
     /// Deletes an endpoint that has joined no sandbox.
@@ -128,7 +118,7 @@ impl Controller {
         };
         let operation = self.sandbox_operation(id);
         let _operation = self.operate(&operation);
-        self.detach(id, endpoint)
+        self.detach(id, endpoint, false)
     }
 
     /// Changes the endpoints of a sandbox: `edit` returns the endpoint records to put, already
@@ -306,8 +296,8 @@ impl Controller {
 
     /// Takes an endpoint off its sandbox. What the caller waits for: names withdrawn, ports
     /// unpublished, addresses and routes gone, the port closed. What happens behind the answer:
-    /// the link is deleted and the addresses are given back.
-    pub(super) fn detach(&self, sandbox: SandboxId, endpoint: EndpointId) -> Result<()> {
+    /// the link is deleted, and the addresses are given back unless the endpoint is to be kept.
+    pub(super) fn detach(&self, sandbox: SandboxId, endpoint: EndpointId, keep: bool) -> Result<()> {
         let (before, after, network) = {
             let mut state = self.write();
             let record = state.endpoints.get(&endpoint).filter(|record| record.phase == Phase::Ready).cloned();
@@ -316,7 +306,8 @@ impl Controller {
             };
             let before = self.desired(&state).sandbox(sandbox)?;
             state.withdraw_names(endpoint);
-            let removing = state.set_endpoint_phase(endpoint, Phase::Removing).expect("it was there under this lock");
+            let removing = EndpointRecord { phase: Phase::Removing, keep, ..record.clone() };
+            state.put_phase(&removing);
             let after = self
                 .commit(&[RecordChange::PutEndpoint(removing)])
                 .and_then(|()| self.desired(&state).sandbox(sandbox));

@@ -32,6 +32,7 @@ impl Controller {
         let mut state = self.write();
         let mut record = state.ready_sandbox(&id.to_string())?.clone();
         edit(&mut record.process)?;
+        record.leased = false;
         self.commit(&[RecordChange::PutSandbox(record.clone())])?;
         let name = record.name.to_string();
         // Only the process differs: the indexes by name and port stay as they are.

@@ -11,7 +11,7 @@
 //! are sent from here too.
 
 use super::{Controller, announce::Announcement, lock};
-use crate::RecordChange;
+use crate::{EndpointRecord, Phase, RecordChange};
 use linkspan_kernel::{Flow, Retirement};
 use linkspan_model::EndpointId;
 use std::{
@@ -185,7 +185,8 @@ pub(super) fn run(reaper: &Reaper, controller: &Weak<Controller>) {
 }
 
 impl Controller {
-    fn delete_links(&self, endpoints: &[EndpointId]) -> linkspan_model::Result<()> {
+    /// Deletes the links of endpoints that have left, then their records, but for those of endpoints to be kept.
+    pub(super) fn delete_links(&self, endpoints: &[EndpointId]) -> linkspan_model::Result<()> {
         if endpoints.is_empty() {
             return Ok(());
         }
@@ -202,11 +203,24 @@ impl Controller {
             self.kernel.retire_links(&Retirement { group: self.reaper.group, links })?;
         }
         let mut state = self.write();
-        let gone: Vec<RecordChange> = endpoints.iter().map(|id| RecordChange::DeleteEndpoint(*id)).collect();
-        self.commit(&gone)?;
+        let kept = |id: &EndpointId| {
+            let endpoint = state.endpoints.get(id).filter(|endpoint| endpoint.keep)?;
+            Some(EndpointRecord { sandbox: None, phase: Phase::Ready, keep: false, ..endpoint.clone() })
+        };
+        let kept: Vec<EndpointRecord> = endpoints.iter().filter_map(kept).collect();
+        let changes = endpoints.iter().map(|id| match kept.iter().find(|endpoint| endpoint.id == *id) {
+            Some(endpoint) => RecordChange::PutEndpoint(endpoint.clone()),
+            None => RecordChange::DeleteEndpoint(*id),
+        });
+        self.commit(&changes.collect::<Vec<_>>())?;
         for id in endpoints {
-            if let Some(endpoint) = state.remove_endpoint(*id) {
-                self.release_addresses(&state, &endpoint);
+            match kept.iter().find(|endpoint| endpoint.id == *id) {
+                Some(endpoint) => state.put_endpoint(endpoint.clone()),
+                None => {
+                    if let Some(endpoint) = state.remove_endpoint(*id) {
+                        self.release_addresses(&state, &endpoint);
+                    }
+                }
             }
         }
         Ok(())

@@ -12,6 +12,16 @@ use std::path::{Path, PathBuf};
 impl Controller {
     /// Makes a sandbox, joins it to its networks and publishes its ports; whole or not at all.
     pub fn create_sandbox(&self, spec: SandboxSpec) -> Result<SandboxView> {
+        self.make_sandbox(spec, false)
+    }
+
+    /// The same for a program that is about to be started: an engine that ends before
+    /// [`set_process`](Self::set_process) takes the sandbox along.
+    pub fn lease_sandbox(&self, spec: SandboxSpec) -> Result<SandboxView> {
+        self.make_sandbox(spec, true)
+    }
+
+    fn make_sandbox(&self, spec: SandboxSpec, leased: bool) -> Result<SandboxView> {
         spec.check_limits()?;
         check_spec(&spec)?;
         let id = SandboxId::random();
@@ -19,8 +29,10 @@ impl Controller {
         let _operation = self.operate(&operation);
         let namespace = self.open_namespace(id, &spec)?;
         let kept = namespace.path().map(Path::to_owned);
-        let made =
-            self.raise_loopback(&namespace).and_then(|()| self.record_sandbox(id, namespace, &spec)).and_then(|()| {
+        let made = self
+            .raise_loopback(&namespace)
+            .and_then(|()| self.record_sandbox(id, namespace, &spec, leased))
+            .and_then(|()| {
                 let joined = self.publish_ports(id, &spec).and_then(|()| {
                     self.change_sandbox(id, |state| {
                         let mut records: Vec<EndpointRecord> = Vec::new();
@@ -119,7 +131,7 @@ impl Controller {
     }
 
     /// Writes the record of a new sandbox, without endpoints and ports yet.
-    fn record_sandbox(&self, id: SandboxId, namespace: Namespace, spec: &SandboxSpec) -> Result<()> {
+    fn record_sandbox(&self, id: SandboxId, namespace: Namespace, spec: &SandboxSpec, leased: bool) -> Result<()> {
         let mut state = self.write();
         let name = match &spec.name {
             Some(name) => name.clone(),
@@ -148,6 +160,7 @@ impl Controller {
             expose: spec.expose.clone(),
             labels: spec.labels.clone(),
             process: None,
+            leased,
         };
         self.commit(&[RecordChange::PutSandbox(record.clone())])?;
         state.put_sandbox(record);

@@ -1,8 +1,15 @@
 //! Starting, stopping, and what a start makes good.
 
 use super::{Config, Controller, Drivers, Parts, reaper};
-use crate::{Namespace, Phase, RecordChange, SandboxRecord, files, state::State};
-use linkspan_kernel::{Change, Plan, Value, Values};
+use crate::{
+    Namespace, Phase, RecordChange, SandboxRecord, Store,
+    desired::dns_table,
+    files,
+    passing::{PassingKernel, PassingStore},
+    state::State,
+};
+use linkspan_failpoint::{Point, hit};
+use linkspan_kernel::{Change, Kernel, Owner, Plan, Value, Values};
 use linkspan_model::{EndpointId, NetworkSpec, Result, SandboxId};
 use std::{
     collections::HashMap,
@@ -25,6 +32,8 @@ impl Controller {
         prepare_directories(&config)?;
         let reaper = Arc::new(reaper::Reaper::new(&config.state_dir));
         let state = State::from_snapshot(store.load()?);
+        let kernel: Arc<dyn Kernel> = Arc::new(PassingKernel(kernel));
+        let store: Box<dyn Store> = Box::new(PassingStore(store));
         let controller = Arc::new(Self {
             kernel,
             store,
@@ -44,6 +53,14 @@ impl Controller {
         controller.restore_addresses();
         let leaving = controller.drop_what_is_gone()?;
         controller.restore_names();
+        // Before anything is put back: what is left in a sandbox of an endpoint, such as its default route, is in the way.
+        let leaving = match controller.delete_links(&leaving) {
+            Ok(()) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(%error, "links of endpoints that have left could not be deleted; trying again");
+                leaving
+            }
+        };
         controller.reconcile()?;
         let weak = Arc::downgrade(&controller);
         thread::Builder::new()
@@ -91,6 +108,7 @@ impl Controller {
         }
         for directory in ["netns", "sandboxes"] {
             let _ = fs::remove_dir(self.config.runtime_dir.join(directory));
+            hit(Point::DirectoryRemoved);
         }
         Ok(())
     }
@@ -124,7 +142,9 @@ impl Controller {
         let gone: Vec<SandboxRecord> = state
             .sandboxes
             .values()
-            .filter(|sandbox| sandbox.phase != Phase::Ready || !self.namespace_lives(&sandbox.namespace))
+            .filter(|sandbox| {
+                sandbox.phase != Phase::Ready || sandbox.leased || !self.namespace_lives(&sandbox.namespace)
+            })
             .cloned()
             .collect();
         for sandbox in gone {
@@ -132,6 +152,7 @@ impl Controller {
             for endpoint in state.endpoints_of(sandbox.id).map(|endpoint| endpoint.id).collect::<Vec<_>>() {
                 changes.extend(state.set_endpoint_phase(endpoint, Phase::Removing).map(RecordChange::PutEndpoint));
             }
+            self.leave_as_found(&sandbox);
             if let Some(path) = sandbox.namespace.path() {
                 self.kernel.remove_netns(path)?;
             }
@@ -154,6 +175,21 @@ impl Controller {
         let state = self.read();
         let leaving = state.endpoints.values().filter(|endpoint| endpoint.phase == Phase::Removing);
         Ok(leaving.map(|endpoint| endpoint.id).collect())
+    }
+
+    /// Takes out of a namespace of another program what does not go with the links in it.
+    fn leave_as_found(&self, sandbox: &SandboxRecord) {
+        let (Namespace::Adopted { .. }, true) = (&sandbox.namespace, self.namespace_lives(&sandbox.namespace)) else {
+            return;
+        };
+        let mut wanted = Values::new();
+        // The port may not have been recorded yet.
+        let table = dns_table(sandbox.dns_port.unwrap_or_default());
+        wanted.insert(sandbox.namespace.place(), &Owner::new("sandbox"), Value::Table(table));
+        let cleared = self.kernel.observe(&wanted, "").and_then(|found| self.apply(&found, &Values::new()));
+        if let Err(error) = cleared {
+            tracing::warn!(%error, sandbox = %sandbox.name, "its namespace is not as it was found");
+        }
     }
 
     pub(super) fn namespace_lives(&self, namespace: &Namespace) -> bool {

@@ -78,6 +78,11 @@ fn lacks_ipv6(path: &str) -> bool {
     })
 }
 
+/// Whether there is IPv6 on a link.
+pub(crate) fn has_ipv6(link: &str) -> bool {
+    file("net/ipv6/conf").join(link).exists()
+}
+
 /// Puts a setting back, where something is to be put back; whether the setting exists.
 pub(crate) fn restore(sysctl: &Sysctl) -> Result<bool> {
     if !file(&sysctl.path).exists() {

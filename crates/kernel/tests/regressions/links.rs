@@ -106,3 +106,29 @@ fn what_others_depend_on_is_made_first() {
     host.kernel.apply(&Plan::between(&values, &Values::new())).unwrap();
     assert_eq!(shell("ip -br link | wc -l").trim(), "1");
 }
+
+/// Its maker ended between making the pair and giving it its settings; nothing but the observed ones showed it.
+#[test]
+fn a_half_made_port_gets_no_link_local_address() {
+    let host = Host::new();
+    let (path, place) = host.sandbox("one");
+    let values = set(&[
+        (&Place::Host, Value::Link(bridge("br0"))),
+        (
+            &Place::Host,
+            Value::Link(Link {
+                master: Some("br0".into()),
+                alias: Some("an endpoint".into()),
+                ..veth("lsv0", "eth0", &place)
+            }),
+        ),
+        (&place, Value::Link(link("eth0", LinkKind::VethPeer))),
+    ]);
+    shell(&format!(
+        "ip link add br0 type bridge && ip link add lsv0 master br0 type veth peer name eth0 netns {}",
+        path.display()
+    ));
+    host.repair(&values);
+    let seen = shell("ip -d link show lsv0; ip addr show lsv0");
+    assert!(seen.contains("addrgenmode none") && !seen.contains("fe80"), "{seen}");
+}

@@ -3,7 +3,7 @@ use crate::{
     exit::{self, Failure, Outcome},
     output, program,
 };
-use linkspan_api::Client;
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::NamespaceSpec;
 
 /// Arguments of `run`.
@@ -46,28 +46,33 @@ pub(super) fn run(args: Args, place: &Place) -> Outcome {
     let spec = args.attach.spec(NamespaceSpec::Own, &client).map_err(exit::before_run)?;
     // Until the program is recorded the sandbox goes with this process.
     let lease = client.lease_sandbox(&spec).map_err(exit::before_run)?;
+    hit(Point::RunLeased);
     let id = lease.sandbox.id.to_string();
     if args.detach {
         let detached = program::detach(place.daemon(), lease.sandbox.clone(), program, args.rm);
-        detached.map_err(|failure| undo(&client, &id, failure))?;
+        detached.map_err(|failure| undo(place, &id, failure))?;
         output::line(id);
         return Ok(());
     }
     let started = program::spawn(&program, &lease.sandbox, args.rm, |_| {});
-    let started = started.map_err(|failure| undo(&client, &id, failure))?;
+    let started = started.map_err(|failure| undo(place, &id, failure))?;
+    hit(Point::RunStarted);
     if let Err(error) = client.set_process(&id, &started.record) {
         started.kill();
-        return Err(undo(&client, &id, error.into()));
+        return Err(undo(place, &id, error.into()));
     }
     drop(lease);
+    hit(Point::RunRecorded);
     let status = started.wait()?;
+    hit(Point::RunEnded);
     program::finish(&place.daemon(), &id, status);
     ended(status)
 }
 
 /// Takes back the sandbox of a program that did not start. The end of the lease would too, a moment later.
-fn undo(client: &Client, id: &str, failure: Failure) -> Failure {
-    let _ = client.remove_sandbox(id);
+fn undo(place: &Place, id: &str, failure: Failure) -> Failure {
+    // A daemon that was killed meanwhile is started again: its records say that the sandbox is on a lease, or not any more.
+    let _ = place.client().and_then(|client| client.remove_sandbox(id));
     exit::before_run(failure)
 }
 

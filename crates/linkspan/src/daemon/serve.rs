@@ -3,6 +3,7 @@ use crate::builtin;
 use linkspan_api::Daemon;
 use linkspan_dns::DnsConfig;
 use linkspan_engine::{Config, Controller, Parts, Store};
+use linkspan_failpoint::{Point, hit};
 use linkspan_kernel::Linux;
 use linkspan_model::{Error, Result};
 use linkspan_store::SqliteStore;
@@ -27,6 +28,7 @@ pub(super) fn serve(place: &Place, ready: impl FnOnce()) -> Result<()> {
     lock::prepare(place)?;
     let _lock = lock::be_the_daemon(place)?;
     let _claim = claim::claim_host()?;
+    hit(Point::DaemonLocked);
     let runtime = runtime()?;
     let controller = engine(place, &runtime)?;
     let daemon = Daemon::new(Arc::clone(&controller))?;

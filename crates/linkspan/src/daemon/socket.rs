@@ -1,6 +1,7 @@
 //! The socket: systemd's, or our own.
 
 use super::Place;
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, Result};
 use nix::unistd::{Group, chown};
 use std::{
@@ -29,6 +30,7 @@ impl Listening {
         {
             tracing::warn!(%error, path = %path.display(), "the socket stays behind");
         }
+        hit(Point::SocketRemoved);
     }
 }
 
@@ -43,8 +45,9 @@ pub(super) fn listen(place: &Place) -> Result<Listening> {
     let listening = match given {
         Some(listener) => Listening { listener, own: None },
         None => {
-            // Bound aside and then moved to its place: nobody meets it with other permissions.
-            let aside = place.socket.with_extension(format!("{}", std::process::id()));
+            // Bound aside and then moved to its place: nobody meets it with other permissions. One name for all
+            // daemons, so that the next one removes what is left where one ends in between.
+            let aside = place.socket.with_extension("new");
             let _ = fs::remove_file(&aside);
             let listener = UnixListener::bind(&aside).map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidInput => {
@@ -53,12 +56,14 @@ pub(super) fn listen(place: &Place) -> Result<Listening> {
                 }
                 _ => failed(error),
             })?;
+            hit(Point::SocketBound);
             let group = Group::from_name(GROUP).ok().flatten().map(|group| group.gid);
             fs::set_permissions(&aside, Permissions::from_mode(0o660))
                 .and_then(|()| Ok(chown(&aside, None, group)?))
                 .and_then(|()| fs::rename(&aside, &place.socket))
                 .inspect_err(|_| drop(fs::remove_file(&aside)))
                 .map_err(failed)?;
+            hit(Point::SocketPlaced);
             Listening { listener, own: Some(place.socket.clone()) }
         }
     };

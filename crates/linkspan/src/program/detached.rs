@@ -7,6 +7,7 @@ use crate::{
     output,
 };
 use linkspan_engine::SandboxView;
+use linkspan_failpoint::{Point, hit};
 use linkspan_kernel::process::detach_from_terminal;
 use linkspan_model::{Error, ErrorClass, Result};
 use std::{
@@ -82,8 +83,12 @@ pub(crate) fn supervise() -> Outcome {
         let started = wait::spawn(&program, &sandbox, remove, |command| {
             command.stdin(Stdio::null()).stdout(log).stderr(errors);
         })?;
+        hit(Point::RunStarted);
         match daemon::client(&place).and_then(|client| client.set_process(&id, &started.record)) {
-            Ok(()) => Ok(started),
+            Ok(()) => {
+                hit(Point::RunRecorded);
+                Ok(started)
+            }
             Err(error) => {
                 started.kill();
                 Err(error.into())
@@ -100,6 +105,7 @@ pub(crate) fn supervise() -> Outcome {
     daemon::close_output();
     let Some(started) = started else { return Err(Failure::told(exit::RUN_FAILED)) };
     let status = started.wait()?;
+    hit(Point::RunEnded);
     finish(&place, &id, status);
     Ok(())
 }

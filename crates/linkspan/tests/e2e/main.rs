@@ -8,6 +8,7 @@ mod endpoint_options;
 mod endpoints;
 mod heal;
 mod isolation;
+mod kill;
 mod links;
 mod matrix;
 mod names;

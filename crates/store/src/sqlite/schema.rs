@@ -1,4 +1,5 @@
 use super::fault::{Faults, OrFault};
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -61,6 +62,7 @@ fn migrate(connection: &mut Connection, steps: &[&str], faults: &Faults) -> Resu
         transaction.pragma_update(None, "application_id", APPLICATION_ID).or_fault(faults)?;
         transaction.pragma_update(None, "user_version", step as i32 + 1).or_fault(faults)?;
         transaction.commit().or_fault(faults)?;
+        hit(Point::DatabasePrepared);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 use super::fault::{Faults, OrFault};
 use crate::memory::name_taken;
 use linkspan_engine::RecordChange;
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, Name, Result};
 use rusqlite::{Connection, ErrorCode, ToSql};
 use serde::Serialize;
@@ -93,10 +94,13 @@ fn json(record: &impl Serialize) -> Result<String> {
 pub(super) fn transaction(connection: &Connection, rows: &[Row<'_>], faults: &Faults) -> Result<()> {
     let run = |sql: &str| connection.prepare_cached(sql)?.execute(()).map(drop);
     run("BEGIN IMMEDIATE").or_fault(faults)?;
-    let written = rows
-        .iter()
-        .try_for_each(|row| row.write(connection).map_err(|e| row.fault(e, faults)))
-        .and_then(|()| run("COMMIT").or_fault(faults));
+    hit(Point::DatabaseBegun);
+    let written =
+        rows.iter().try_for_each(|row| row.write(connection).map_err(|e| row.fault(e, faults))).and_then(|()| {
+            hit(Point::DatabaseWritten);
+            run("COMMIT").or_fault(faults)
+        });
+    hit(Point::DatabaseCommitted);
     // SQLite rolls back by itself after some failures, a full disk among them.
     if written.is_err()
         && !connection.is_autocommit()

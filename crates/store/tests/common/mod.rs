@@ -55,6 +55,7 @@ pub(crate) fn sandbox(n: u64, name: &str) -> SandboxRecord {
         expose: Vec::new(),
         labels: BTreeMap::from([("quote".to_owned(), "it's \"ä\"\0".to_owned())]),
         process: None,
+        leased: false,
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn endpoint(n: u64, network: u64, sandbox: Option<u64>) -> EndpointRe
         aliases: vec!["web".to_owned()],
         links: Vec::new(),
         gateway_priority: -5,
+        keep: false,
         options: BTreeMap::new(),
     }
 }

@@ -1,8 +1,12 @@
 //! Links: made, changed, brought up, their ports opened and closed.
 
 use super::{Part, Requests, Step, index, made_link};
-use crate::linux::rtnl::{Request, link};
+use crate::linux::{
+    rtnl::{Request, link},
+    sysctl,
+};
 use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Value};
+use linkspan_failpoint::Point;
 use linkspan_model::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -61,12 +65,12 @@ impl<'a> Step<'_, 'a> {
     /// Sends creations and settings; not in one message, because where one is refused since the link
     /// exists already, that link is somebody else's and must not be touched.
     fn flush(&mut self, pending: &mut Pending<'a>) -> Result<()> {
-        self.send(std::mem::take(&mut pending.creations))?;
+        self.send(std::mem::take(&mut pending.creations), Point::LinksMade)?;
         let mut settings = std::mem::take(&mut pending.settings);
         // When rolling back a refused creation does not end it.
         settings.retain(|(change, ..)| made_link(change).is_none() || self.run.ledger.has_made(change));
         pending.namespaces.clear();
-        self.send(settings)
+        self.send(settings, Point::LinksSet)
     }
 
     /// Opens and closes ports, once nothing else changes about them.
@@ -87,7 +91,7 @@ impl<'a> Step<'_, 'a> {
                 requests.push((change, Part::PortState, link::port_state(index, port.state)));
             }
         }
-        self.send(requests)
+        self.send(requests, Point::PortsSet)
     }
 
     /// Sends what waits where it makes the link called `name`: its index is needed, and a bridge
@@ -134,6 +138,11 @@ impl<'a> Step<'_, 'a> {
         let enslaved = settings.master.is_some_and(|index| index != 0);
         if from.port != to.port && !enslaved {
             settings.port = to.port;
+        }
+        // A link whose maker ended before it had its settings was never up.
+        if !from.up && to.up && to.master.is_some() && sysctl::has_ipv6(&to.name) {
+            let settings = link::Settings { no_link_local: true, ..link::Settings::default() };
+            pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
         }
         pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
         if enslaved && to.port.is_some() {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{Change, Link, LinkKind, Place, Plan, Value};
 use links::{after_creation, comes_up_at_once, coming_up, link_rank};
+use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, Result};
 use netlink_packet_route::{
     AddressFamily,
@@ -128,6 +129,7 @@ impl<'a> Run<'a> {
 
     fn rules(&mut self, rules: &[&'a Change]) -> Result<()> {
         let gone = nft::apply(rules)?;
+        hit(Point::Rules);
         for (position, change) in rules.iter().enumerate() {
             if matches!(change, Change::Delete(..) | Change::Update { .. }) && !gone.contains(&position) {
                 self.ledger.enter(change, Part::Removal);
@@ -168,7 +170,8 @@ struct Step<'s, 'a> {
 type Requests<'a> = Vec<(&'a Change, Part, Request)>;
 
 impl<'a> Step<'_, 'a> {
-    fn send(&mut self, requests: Requests<'a>) -> Result<()> {
+    /// Sends requests; `done` is passed once they are carried out.
+    fn send(&mut self, requests: Requests<'a>, done: Point) -> Result<()> {
         if requests.is_empty() {
             return Ok(());
         }
@@ -196,6 +199,7 @@ impl<'a> Step<'_, 'a> {
             }
         }
         // The kernel goes on after a refusal, so that only now it is known what must be undone.
+        hit(done);
         for (change, refusal) in failures {
             self.run.fail(refuse(change, refusal))?;
         }
@@ -285,7 +289,9 @@ impl<'a> Step<'_, 'a> {
                 Value::Sysctl(setting) => {
                     let of_removed = sysctl::link_of(&setting.path)
                         .is_some_and(|link| self.run.ledger.has_removed_link(place, link));
-                    match sysctl::restore(setting) {
+                    let restored = sysctl::restore(setting);
+                    hit(Point::SettingRestored);
+                    match restored {
                         Ok(existed) if existed || of_removed => self.run.ledger.enter(change, Part::Removal),
                         Ok(_) => {}
                         Err(error) => self.run.fail(error)?,
@@ -305,8 +311,8 @@ impl<'a> Step<'_, 'a> {
         contents.reverse();
         contents.sort_by_key(|(change, ..)| matches!(change.value(), Value::Address(_)));
         links.sort_by_key(|(change, ..)| std::cmp::Reverse(link_rank(change)));
-        self.send(contents)?;
-        self.send(links)?;
+        self.send(contents, Point::ContentsRemoved)?;
+        self.send(links, Point::LinksRemoved)?;
         for change in other_ends {
             if let Value::Link(link) = change.value()
                 && self.run.ledger.has_removed_link(change.place(), &link.name)
@@ -338,7 +344,9 @@ impl<'a> Step<'_, 'a> {
             if let Change::Create(_, Value::Sysctl(setting)) | Change::Update { to: Value::Sysctl(setting), .. } =
                 change
             {
-                match sysctl::set(setting) {
+                let set = sysctl::set(setting);
+                hit(Point::Setting);
+                match set {
                     Ok(()) => self.run.ledger.enter(change, Part::Making),
                     Err(error) => self.run.fail(error)?,
                 }
@@ -390,7 +398,7 @@ impl<'a> Step<'_, 'a> {
         last.sort_by_key(|(change, ..)| matches!(change.value(), Value::Route(route) if route.gateway.is_some()));
         first.append(&mut up);
         first.append(&mut last);
-        self.send(first)
+        self.send(first, Point::ContentsMade)
     }
 }
 
