@@ -44,7 +44,8 @@ fn unnamed_crates(root: &Path) -> Findings {
 }
 
 /// Directories at the top of the repository that documents speak of.
-const TOPS: [&str; 9] = ["crates/", "docs/", "xtask/", "scripts/", "demo/", "bench/", ".ci/", ".config/", "packaging/"];
+const TOPS: [&str; 10] =
+    ["crates/", "docs/", "fuzz/", "xtask/", "scripts/", "demo/", "bench/", ".ci/", ".config/", "packaging/"];
 
 /// What stands between back quotes on a line and is a path of this repository.
 fn paths(line: &str) -> Vec<&str> {

@@ -15,6 +15,9 @@ mod wire;
 
 pub use client::{Client, EventStream, Lease};
 pub use server::Daemon;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use server::fuzzing;
 pub use status::status_of;
 pub use wire::{
     API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, JoinRequest, LabelFilter, PruneRequest, VERSION_HEADER,

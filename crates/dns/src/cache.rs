@@ -82,6 +82,12 @@ impl Cache {
         self.slots.push(slot);
     }
 
+    /// Roughly the bytes of memory it takes.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Removes one reply: an expired one, or one not used since the hand last passed.
     fn evict(&mut self, now: Instant) {
         loop {

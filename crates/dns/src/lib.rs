@@ -21,8 +21,9 @@ mod cache;
 mod directory;
 mod exchange;
 mod forward;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod query;
 mod race;
 mod reply;

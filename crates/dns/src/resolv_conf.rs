@@ -69,7 +69,7 @@ impl HostServers {
 }
 
 /// The `nameserver` lines of `text`, in order and each once.
-fn parse(text: &str) -> Vec<SocketAddr> {
+pub(crate) fn parse(text: &str) -> Vec<SocketAddr> {
     let mut servers = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();

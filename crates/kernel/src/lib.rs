@@ -20,6 +20,9 @@ mod watch;
 pub use fake::FakeKernel;
 pub use kernel::{Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
 pub use linux::Linux;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use linux::fuzzing;
 pub use netns::Netns;
 pub use plan::{Change, Plan};
 pub use value::{

@@ -1,13 +1,5 @@
-//! The one binary of linkspan: commands, and the daemon they speak with.
-
-mod builtin;
-mod cli;
-mod daemon;
-mod exit;
-mod graph;
-mod output;
-mod program;
+//! See the library of the same name.
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    linkspan::main()
 }

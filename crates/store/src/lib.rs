@@ -8,4 +8,7 @@ mod memory;
 mod sqlite;
 
 pub use memory::MemoryStore;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use sqlite::fuzzing;
 pub use sqlite::{SCHEMA_VERSION, SqliteStore};

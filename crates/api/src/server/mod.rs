@@ -4,6 +4,8 @@ mod body;
 mod events;
 mod extract;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lease;
 mod networks;
 mod sandboxes;

@@ -95,16 +95,16 @@ fn with_socket<T>(work: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> 
 }
 
 /// A tracked connection: what flows are compared with, and what names it to the kernel.
-struct Connection {
+pub(super) struct Connection {
     family: u8,
     protocol: u8,
-    original: (Option<IpAddr>, u16),
-    translated: (Option<IpAddr>, u16),
-    identity: Vec<u8>,
+    pub(super) original: (Option<IpAddr>, u16),
+    pub(super) translated: (Option<IpAddr>, u16),
+    pub(super) identity: Vec<u8>,
 }
 
 impl Connection {
-    fn read(family: u8, attributes: &[u8]) -> Option<Self> {
+    pub(super) fn read(family: u8, attributes: &[u8]) -> Option<Self> {
         let mut connection =
             Self { family, protocol: 0, original: (None, 0), translated: (None, 0), identity: Vec::new() };
         for attribute in nested(attributes) {
@@ -124,7 +124,7 @@ impl Connection {
         (!connection.identity.is_empty()).then_some(connection)
     }
 
-    fn matches(&self, flow: &Flow, local: &[IpNet]) -> bool {
+    pub(super) fn matches(&self, flow: &Flow, local: &[IpNet]) -> bool {
         if self.protocol != flow.protocol.number() {
             return false;
         }
@@ -218,23 +218,35 @@ fn receive(socket: &Socket, mut each: impl FnMut(u8, &[u8])) -> io::Result<()> {
     loop {
         buffer.clear();
         socket.recv(&mut buffer, 0)?;
-        let mut rest = buffer.as_slice();
-        while let Some(length) = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes) {
-            let length = length as usize;
-            let (Some(message), Some(kind)) = (rest.get(HEADER..length), rest.get(4..6)) else { break };
-            match u16::from_ne_bytes([kind[0], kind[1]]) {
-                NLMSG_DONE => return Ok(()),
-                NLMSG_ERROR => {
-                    let code = message.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes);
-                    return if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) };
-                }
-                _ => {
-                    if let Some((head, attributes)) = message.split_at_checked(GENMSG) {
-                        each(head[0], attributes);
-                    }
-                }
-            }
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        if let Some(end) = feed(&buffer, &mut each) {
+            return end;
         }
     }
+}
+
+/// Takes what one datagram holds; says how the answers ended, where they have.
+pub(super) fn feed(datagram: &[u8], each: &mut impl FnMut(u8, &[u8])) -> Option<io::Result<()>> {
+    let mut rest = datagram;
+    while let Some(length) = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes) {
+        let length = length as usize;
+        let (Some(message), Some(kind)) = (rest.get(HEADER..length), rest.get(4..6)) else { break };
+        match u16::from_ne_bytes([kind[0], kind[1]]) {
+            NLMSG_DONE => return Some(Ok(())),
+            NLMSG_ERROR => {
+                let code = message.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes);
+                return Some(if code == 0 {
+                    Ok(())
+                } else {
+                    Err(io::Error::from_raw_os_error(code.checked_neg().unwrap_or(libc::EPROTO)))
+                });
+            }
+            _ => {
+                if let Some((head, attributes)) = message.split_at_checked(GENMSG) {
+                    each(head[0], attributes);
+                }
+            }
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    None
 }

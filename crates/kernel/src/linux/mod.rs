@@ -3,6 +3,9 @@
 mod announce;
 mod apply;
 mod conntrack;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod ledger;
 mod nft;

@@ -123,7 +123,7 @@ fn drain(socket: &Socket) -> io::Result<Option<Extent>> {
 }
 
 /// Reads `NFTA_GEN_ID` (big-endian) of an answer: header 16 bytes, nfgenmsg 4, attributes.
-fn generation_of(answer: &[u8]) -> Option<u32> {
+pub(super) fn generation_of(answer: &[u8]) -> Option<u32> {
     let mut attributes = answer.get(20..)?;
     while let [l0, l1, t0, t1, rest @ ..] = attributes {
         let length = usize::from(u16::from_ne_bytes([*l0, *l1]));

@@ -4,6 +4,8 @@ mod attach;
 mod completion;
 mod events;
 mod exec;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod graph;
 mod info;
 mod list;

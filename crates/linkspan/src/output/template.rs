@@ -17,6 +17,7 @@ impl Template {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         // The template library knows no methods with arguments; Docker's rows have one.
         let text = text.replace("\\t", "\t").replace("\\n", "\n").replace(".Label ", "label . ");
+        check_actions(&text)?;
         let mut template = gtmpl::Template::default();
         template.add_funcs(&FUNCTIONS);
         template.parse(text).map_err(|error| malformed(&error))?;
@@ -27,6 +28,43 @@ impl Template {
     pub(crate) fn render(&self, data: &Json) -> Result<String> {
         self.0.render(&gtmpl::Context::from(value(data))).map_err(|error| malformed(&error))
     }
+}
+
+/// Refuses what the template library does not survive: on an action that the text ends in it hangs, and on letters beyond
+/// ASCII outside of quotes it panics.
+fn check_actions(text: &str) -> Result<()> {
+    let mut rest = text;
+    while let Some((_, action)) = rest.split_once("{{") {
+        rest = after_action(action)?;
+    }
+    Ok(())
+}
+
+/// What follows the action that `text` begins with.
+fn after_action(text: &str) -> Result<&str> {
+    let unclosed = || malformed(&"an action is not closed by }}");
+    let inner = text.strip_prefix("- ").unwrap_or(text);
+    if let Some(comment) = inner.strip_prefix("/*") {
+        let (_, rest) = comment.split_once("*/").ok_or_else(unclosed)?;
+        return rest.split_once("}}").map(|(_, rest)| rest).ok_or_else(unclosed);
+    }
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '}' if text[at..].starts_with("}}") => return Ok(&text[at + 2..]),
+            '"' | '\'' | '`' => loop {
+                match chars.next().ok_or_else(unclosed)?.1 {
+                    '\\' if c != '`' => drop(chars.next()),
+                    '\n' if c != '`' => return Err(malformed(&"a quote is not closed")),
+                    end if end == c => break,
+                    _ => {}
+                }
+            },
+            c if !c.is_ascii() => return Err(malformed(&format!("{c:?} stands outside of quotes"))),
+            _ => {}
+        }
+    }
+    Err(unclosed())
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Error {
@@ -175,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_filled_in_is_said() {
-        for template in ["{{.Nam}}", "{{", "{{nothing .Name}}", "{{json}}"] {
+        for template in ["{{.Nam}}", "{{", "{{nothing .Name}}", "{{json}}", "{{.", "{{(.Name).", "{{é}}", "{{\"}}"] {
             let error = render(template).unwrap_err().to_string();
             assert!(error.starts_with("template: ") && error.len() < 200, "{template}: {error}");
         }

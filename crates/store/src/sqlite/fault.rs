@@ -2,6 +2,7 @@ use super::database_file;
 use linkspan_model::{Error, Result};
 use rusqlite::{ErrorCode, ffi};
 use std::{
+    fs::OpenOptions,
     io,
     path::{Path, PathBuf},
 };
@@ -52,6 +53,10 @@ impl Faults {
         };
         match cause.code {
             ErrorCode::DiskFull => self.full(&error),
+            // The file can be written, but its header speaks of a format that SQLite may only read.
+            ErrorCode::ReadOnly if cause.extended_code == ffi::SQLITE_READONLY && self.is_writable() => {
+                self.damaged(error)
+            }
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => self.unwritable(&error),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => self.damaged(error),
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
@@ -62,6 +67,10 @@ impl Faults {
             _ if cause.extended_code == ffi::SQLITE_IOERR_SHMSIZE => self.full(&error),
             _ => Error::internal(format!("the store {} failed: {error}", self.file.display())),
         }
+    }
+
+    fn is_writable(&self) -> bool {
+        OpenOptions::new().write(true).open(&self.file).is_ok()
     }
 
     fn unwritable(&self, why: &dyn std::fmt::Display) -> Error {

@@ -8,6 +8,8 @@
 
 mod checkpoint;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lock;
 mod schema;
 mod write;

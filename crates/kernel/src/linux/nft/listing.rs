@@ -91,7 +91,11 @@ impl Listing {
 }
 
 /// Elements that values can say, and the rest.
-fn sort_out(schema: Option<SetSchema>, place: &NftElement, elems: Vec<SetElem>) -> (Vec<Listed>, Vec<SetElem>) {
+pub(super) fn sort_out(
+    schema: Option<SetSchema>,
+    place: &NftElement,
+    elems: Vec<SetElem>,
+) -> (Vec<Listed>, Vec<SetElem>) {
     let Some(schema) = schema else { return (Vec::new(), elems) };
     let (regions, mut odd) = schema.regions(elems);
     let mut listed = Vec::with_capacity(regions.len());

@@ -4,6 +4,8 @@
 
 mod apply;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod listing;
 mod observe;
 mod socket;

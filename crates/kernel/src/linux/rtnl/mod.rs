@@ -6,4 +6,6 @@ pub(crate) mod observe;
 pub(crate) mod route;
 mod socket;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use socket::Listing;
 pub(crate) use socket::{Refusal, Request, RtSocket};

@@ -40,7 +40,7 @@ pub(crate) struct SeenLink {
 }
 
 impl SeenLink {
-    fn read(message: LinkMessage) -> Self {
+    pub(crate) fn read(message: LinkMessage) -> Self {
         let mut seen =
             Self { index: message.header.index, up: message.header.flags.contains(LinkFlags::Up), ..Self::default() };
         for attribute in message.attributes {

@@ -205,15 +205,15 @@ impl RtSocket {
 }
 
 /// A dump as it comes in.
-struct Listing {
-    sequence: u32,
-    answers: Vec<RouteNetlinkMessage>,
-    interrupted: bool,
+pub(crate) struct Listing {
+    pub(crate) sequence: u32,
+    pub(crate) answers: Vec<RouteNetlinkMessage>,
+    pub(crate) interrupted: bool,
 }
 
 impl Listing {
     /// Takes what one datagram holds; says how the dump ended, where it has.
-    fn feed(&mut self, datagram: &[u8]) -> Option<std::result::Result<(), Refusal>> {
+    pub(crate) fn feed(&mut self, datagram: &[u8]) -> Option<std::result::Result<(), Refusal>> {
         for (header, payload) in messages(datagram) {
             if header.sequence_number != self.sequence {
                 continue;
@@ -303,7 +303,7 @@ fn acknowledgement(header: NetlinkHeader, payload: &[u8]) -> std::result::Result
         }
         attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Err(Refusal { errno: -code, text })
+    Err(Refusal { errno: code.checked_neg().unwrap_or(libc::EPROTO), text })
 }
 
 #[cfg(test)]
