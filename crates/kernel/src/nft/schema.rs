@@ -165,6 +165,10 @@ impl SetSchema {
     /// The element of `region`, as dumped; none where an [`NftElement`] cannot say it.
     pub(crate) fn to_value(&self, place: &NftElement, region: &Region, elem: &SetElem) -> Option<NftElement> {
         let key = decode(&self.key, region, self.interval)?;
+        // A name with something behind its end, or padding that is not zero, would pass for another key.
+        if encode(&self.key, &key)? != (region.low.clone(), region.high.clone()) {
+            return None;
+        }
         let data = match (&self.data, &elem.data) {
             (DataSchema::None, None) => None,
             (DataSchema::Verdict, Some(Data::Verdict(Verdict::Accept))) => Some(NftData::Accept),
