@@ -5,7 +5,7 @@
 use linkspan_drivers::BridgeDriver;
 use linkspan_engine::{EndpointContext, EndpointRecord, NetworkDriver, NetworkRecord, Phase, Pool};
 use linkspan_kernel::{Place, Plan, Values};
-use linkspan_model::{EndpointId, MacAddr, NetworkId, NetworkSpec, PortBinding, PortRange, Protocol};
+use linkspan_model::{EndpointId, MacAddr, NetworkId, NetworkSpec, PortBinding, PortRange, PortSpec, Protocol};
 
 fn network(edit: impl FnOnce(&mut NetworkSpec)) -> NetworkRecord {
     let mut spec = NetworkSpec::new("app".parse().unwrap(), "bridge");
@@ -57,6 +57,15 @@ fn text(values: &Values) -> String {
 }
 
 fn endpoint_text(network: &NetworkRecord, bindings: &[PortBinding], retired: Option<u32>) -> String {
+    published_text(network, bindings, &[], retired)
+}
+
+fn published_text(
+    network: &NetworkRecord,
+    bindings: &[PortBinding],
+    ports: &[PortSpec],
+    retired: Option<u32>,
+) -> String {
     let context = EndpointContext {
         network,
         endpoint: &endpoint(network),
@@ -64,6 +73,7 @@ fn endpoint_text(network: &NetworkRecord, bindings: &[PortBinding], retired: Opt
         retired,
         publish_v4: bindings,
         publish_v6: bindings,
+        ports,
     };
     text(&BridgeDriver.endpoint_values(&context).unwrap())
 }
@@ -106,4 +116,53 @@ fn an_endpoint_that_leaves_is_a_port_that_forwards_nothing() {
 fn the_table_stays_while_there_is_a_network() {
     assert!(BridgeDriver.host_values(&[]).is_empty());
     insta::assert_snapshot!(text(&BridgeDriver.host_values(&[&network(|_| {})])));
+}
+
+/// What `options` (`KEY=VALUE`, or `internal`) add to the network (`+`) and take from it (`-`).
+fn difference(options: &[&str]) -> String {
+    let with = network(|spec| options.iter().for_each(|option| set(spec, option)));
+    BridgeDriver.validate(&with.spec).unwrap();
+    let values = |network: &NetworkRecord| BridgeDriver.network_values(network).unwrap();
+    let plan = Plan::between(&values(&network(|_| {})), &values(&with)).to_string();
+    format!("{}:\n{plan}", options.join(" "))
+}
+
+fn set(spec: &mut NetworkSpec, option: &str) {
+    match option.split_once('=') {
+        Some((key, value)) => drop(spec.options.insert(key.to_owned(), value.to_owned())),
+        None => spec.internal = option == "internal",
+    }
+}
+
+#[test]
+fn options_change_what_they_name() {
+    let texts = [
+        &["gateway_mode_ipv4=routed"][..],
+        &["gateway_mode_ipv6=routed"],
+        &["gateway_mode_ipv4=nat-unprotected", "gateway_mode_ipv6=nat-unprotected"],
+        &["internal"],
+        &["internal", "gateway_mode_ipv4=isolated", "gateway_mode_ipv6=isolated"],
+        &["masquerade=false"],
+        &["icc=false"],
+        &["antispoof=false"],
+        &["host_access=true"],
+        &["host_access=tcp/22,udp/500-510"],
+        &["bridge=br-app", "mtu=1400", "interface_prefix=lan", "host_binding_ipv4=127.0.0.1"],
+    ]
+    .map(difference);
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn an_endpoint_of_a_routed_network_answers_at_its_own_address() {
+    let network = network(|spec| set(spec, "gateway_mode_ipv6=routed"));
+    let ports: Vec<PortSpec> =
+        ["8080:80", "[::]::53/udp", "127.0.0.1:9000:90", "7000-7001:70-71"].map(|port| port.parse().unwrap()).to_vec();
+    let binding = PortBinding { host_ip: None, host: PortRange::one(8080), sandbox: 80, protocol: Protocol::Tcp };
+    insta::assert_snapshot!(published_text(&network, &[binding], &ports, None));
+    for (port, answers) in [("80", true), ("8080:80", true), ("0.0.0.0:80:80", false), ("[::1]:80:80", false)] {
+        let port = port.parse().unwrap();
+        assert_eq!(BridgeDriver.answers_at(&network, "fd12:1::2".parse().unwrap(), &port), answers, "{port}");
+        assert!(!BridgeDriver.answers_at(&network, "10.1.0.2".parse().unwrap(), &port), "translated: {port}");
+    }
 }

@@ -97,6 +97,7 @@ impl Desired<'_> {
                 retired: (endpoint.phase == Phase::Removing).then_some(self.retired_group),
                 publish_v4: publishes(v4.map(|(id, _)| id), endpoint),
                 publish_v6: publishes(v6.map(|(id, _)| id), endpoint),
+                ports: &sandbox.ports,
             };
             values.extend(self.drivers.get(&network.spec.driver)?.endpoint_values(&context)?);
         }

@@ -1,6 +1,6 @@
 use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Pool};
 use linkspan_kernel::{Place, Values};
-use linkspan_model::{NetworkSpec, PortBinding, Result, Scope};
+use linkspan_model::{Family, NetworkSpec, PortBinding, PortSpec, Result, Scope};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// What a driver can do, and what the engine must do for it.
@@ -69,6 +69,22 @@ pub trait NetworkDriver: Send + Sync {
         None
     }
 
+    /// Whether ports published through `network` are ports of the host, which lead to the sandbox by translation.
+    /// Where they are not, no host port is held: they are ports of the sandbox's own address.
+    fn translates(&self, _network: &NetworkRecord, _family: Family) -> bool {
+        true
+    }
+
+    /// Whether `port`, published by a sandbox, is reached at `address`, the sandbox's own on `network`.
+    fn answers_at(&self, _network: &NetworkRecord, _address: IpAddr, _port: &PortSpec) -> bool {
+        false
+    }
+
+    /// Whether `network` has a gateway, whose address nobody else gets. One that has none is cut off.
+    fn has_gateway(&self, _network: &NetworkRecord, _family: Family) -> bool {
+        true
+    }
+
     /// How interfaces inside sandboxes are named: this and a number.
     fn interface_prefix(&self, _network: &NetworkRecord) -> String {
         "eth".to_owned()
@@ -96,4 +112,6 @@ pub struct EndpointContext<'a> {
     pub publish_v4: &'a [PortBinding],
     /// The same for IPv6.
     pub publish_v6: &'a [PortBinding],
+    /// Ports that the sandbox publishes, as asked for.
+    pub ports: &'a [PortSpec],
 }

@@ -4,7 +4,8 @@ use crate::{Namespace, ProcessRecord, Usage};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use linkspan_model::{
-    DnsSpec, EndpointId, ExposedPort, LinkSpec, MacAddr, Name, NetworkId, PortBinding, SandboxId, Scope,
+    DnsSpec, EndpointId, ExposedPort, LinkSpec, MacAddr, Name, NetworkId, PortBinding, PortRange, Protocol, SandboxId,
+    Scope,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -135,8 +136,11 @@ pub struct SandboxView {
     pub files: HostFiles,
     /// Resolver settings.
     pub dns: DnsSpec,
-    /// Ports published.
+    /// Ports published on the host.
     pub bindings: Vec<PortBinding>,
+    /// Ports published at the sandbox's own addresses.
+    #[serde(default)]
+    pub direct: Vec<PublishedPort>,
     /// Ports announced.
     pub expose: Vec<ExposedPort>,
     /// Labels.
@@ -145,6 +149,17 @@ pub struct SandboxView {
     pub process: Option<ProcessRecord>,
     /// Endpoints, in the order of joining.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// Ports that are reached at a sandbox's own address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The address.
+    pub address: IpAddr,
+    /// The ports.
+    pub ports: PortRange,
+    /// The protocol.
+    pub protocol: Protocol,
 }
 
 /// Files prepared for a sandbox; mount each over the host's.

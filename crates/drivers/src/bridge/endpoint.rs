@@ -1,9 +1,9 @@
-use super::{BridgeOptions, antispoof, bridge_name, mtu, owner_of_endpoint, publish};
+use super::{BridgeOptions, antispoof, bridge_name, mtu, options::GatewayMode, owner_of_endpoint, publish};
 use crate::endpoint_options;
 use ipnet::IpNet;
 use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, EndpointSysctl, NetworkRecord};
 use linkspan_kernel::{Address, BridgePort, Link, LinkKind, Place, PortState, Route, RouteKind, Sysctl, Value, Values};
-use linkspan_model::{Error, Family, Result};
+use linkspan_model::{Error, Family, PortSpec, Result};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Name of the end of an endpoint's veth pair that is a port of the bridge.
@@ -128,12 +128,28 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         (endpoint.ipv4.map(|net| net.addr().into()), context.publish_v4),
         (endpoint.ipv6.map(|net| net.addr().into()), context.publish_v6),
     ] {
-        let Some(address) = address else { continue };
+        let Some(address) = address.filter(|address| options.mode.of(Family::of(*address)).translates()) else {
+            continue;
+        };
         for element in bindings.iter().flat_map(|binding| publish::elements(binding, address, &comment)) {
             values.insert(Place::Host, &owner, element);
         }
     }
+    for address in endpoint.addresses().map(|net| net.addr()) {
+        let answers = context.ports.iter().filter(|port| answers_at(port, network, &options, address));
+        for element in publish::direct_elements(answers, address, &comment) {
+            values.insert(Place::Host, &owner, element);
+        }
+    }
     Ok(values)
+}
+
+/// Whether `port` is reached at `address`, the sandbox's own on `network`. Who publishes at one address of the host
+/// means that one alone.
+pub(super) fn answers_at(port: &PortSpec, network: &NetworkRecord, options: &BridgeOptions, address: IpAddr) -> bool {
+    let family = Family::of(address);
+    let anywhere = port.host_ip.is_none_or(|ip| ip.is_unspecified() && Family::of(ip) == family);
+    !network.spec.internal && anywhere && *options.mode.of(family) == GatewayMode::Routed
 }
 
 /// A link-local address with the prefix that all of them share (RFC 3927 §2.1, RFC 4291 §2.5.6).

@@ -12,8 +12,8 @@ use linkspan_engine::{
     DriverCapabilities, EndpointContext, EndpointOptions, EndpointRecord, NetworkDriver, NetworkRecord,
 };
 use linkspan_kernel::{Owner, Values};
-use linkspan_model::{NetworkId, NetworkSpec, Result, Scope};
-use options::BridgeOptions;
+use linkspan_model::{Family, NetworkId, NetworkSpec, PortSpec, Result, Scope};
+use options::{BridgeOptions, GatewayMode};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Networks on Linux bridges.
@@ -38,7 +38,7 @@ impl NetworkDriver for BridgeDriver {
     }
 
     fn validate(&self, spec: &NetworkSpec) -> Result<()> {
-        BridgeOptions::parse(&spec.options).map(drop)
+        BridgeOptions::parse(&spec.options)?.check(spec)
     }
 
     fn host_values(&self, networks: &[&NetworkRecord]) -> Values {
@@ -62,18 +62,33 @@ impl NetworkDriver for BridgeDriver {
     }
 
     fn host_binding(&self, network: &NetworkRecord) -> Option<IpAddr> {
-        BridgeOptions::parse(&network.spec.options).ok()?.host_binding_ipv4.map(IpAddr::from)
+        BridgeOptions::parse(&network.spec.options).ok()?.host_binding
+    }
+
+    fn translates(&self, network: &NetworkRecord, family: Family) -> bool {
+        parsed(network).mode.of(family).translates()
+    }
+
+    fn answers_at(&self, network: &NetworkRecord, address: IpAddr, port: &PortSpec) -> bool {
+        endpoint::answers_at(port, network, &parsed(network), address)
+    }
+
+    fn has_gateway(&self, network: &NetworkRecord, family: Family) -> bool {
+        *parsed(network).mode.of(family) != GatewayMode::Isolated
     }
 
     fn interface_prefix(&self, network: &NetworkRecord) -> String {
-        let options = BridgeOptions::parse(&network.spec.options).unwrap_or_default();
-        options.interface_prefix.unwrap_or_else(|| "eth".to_owned())
+        parsed(network).interface_prefix.unwrap_or_else(|| "eth".to_owned())
     }
 
     fn network_links(&self, network: &NetworkRecord) -> Vec<String> {
-        let options = BridgeOptions::parse(&network.spec.options).unwrap_or_default();
-        vec![bridge_name(network.id, &options)]
+        vec![bridge_name(network.id, &parsed(network))]
     }
+}
+
+/// The options of a network that was validated when it was made.
+fn parsed(network: &NetworkRecord) -> BridgeOptions {
+    BridgeOptions::parse(&network.spec.options).unwrap_or_default()
 }
 
 /// MTU where the host has no default route to take it from.

@@ -1,4 +1,4 @@
-use super::{BRIDGE_PREFIX, BridgeOptions, bridge_name, mtu, owner_of_network, ruleset};
+use super::{BRIDGE_PREFIX, BridgeOptions, bridge_name, mtu, options::GatewayMode, owner_of_network, ruleset};
 use ipnet::IpNet;
 use linkspan_engine::NetworkRecord;
 use linkspan_kernel::{Address, Bridge, Link, LinkKind, Passage, Place, Route, RouteKind, Sysctl, Value, Values};
@@ -28,19 +28,23 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
         group: 0,
     }));
     let conf = |family: &str, key: &str| format!("net/{family}/conf/{bridge}/{key}");
-    if network.spec.enable_ipv4 && !network.spec.internal {
+    // Ports of the host lead to the network by translation.
+    let translates = |enabled: bool, mode: GatewayMode| enabled && !network.spec.internal && mode.translates();
+    if translates(network.spec.enable_ipv4, options.mode.v4) {
         // Ports published on the loopback of the host; `raw_prerouting` closes it to sandboxes.
         insert(Value::Sysctl(Sysctl::new(conf("ipv4", "route_localnet"), "1")));
     }
-    insert(Value::Sysctl(Sysctl::new(conf("ipv6", "disable_ipv6"), if network.spec.enable_ipv6 { "0" } else { "1" })));
+    // An isolated bridge has no link-local address either.
+    let ipv6 = network.spec.enable_ipv6 && options.mode.v6 != GatewayMode::Isolated;
+    insert(Value::Sysctl(Sysctl::new(conf("ipv6", "disable_ipv6"), if ipv6 { "0" } else { "1" })));
     // The host takes no router advertisement from a sandbox.
     insert(Value::Sysctl(Sysctl::new(conf("ipv6", "accept_ra"), "0")));
-    if network.spec.enable_ipv6 {
+    if ipv6 {
         // Its link-local address is made from the MAC address that we chose. Without it, tentative for a
         // second or more, the host could ask for no neighbour on the bridge.
         insert(Value::Sysctl(Sysctl::new(conf("ipv6", "accept_dad"), "0")));
     }
-    if network.spec.enable_ipv6 && !network.spec.internal {
+    if translates(network.spec.enable_ipv6, options.mode.v6) {
         insert(Value::Route(loopback_replies(network.id, &bridge)));
     }
     for gateway in network.pools.iter().filter_map(|pool| pool.gateway) {

@@ -1,6 +1,6 @@
 use super::ruleset::{element, suffix};
 use linkspan_kernel::{NftData, NftField, Value};
-use linkspan_model::{Family, PortBinding};
+use linkspan_model::{Family, PortBinding, PortRange, PortSpec, Protocol};
 use std::net::IpAddr;
 
 /// The map elements that lead the host ports of `binding` to `address`; none where the binding
@@ -34,6 +34,34 @@ pub(super) fn elements(binding: &PortBinding, address: IpAddr, comment: &str) ->
         .collect()
 }
 
+/// The elements that let `ports` be reached at `address` itself, the sandbox's. A range is one interval; those that
+/// overlap are joined, because the kernel refuses intervals that share a port.
+pub(super) fn direct_elements<'a>(
+    ports: impl Iterator<Item = &'a PortSpec>,
+    address: IpAddr,
+    comment: &str,
+) -> Vec<Value> {
+    let set = format!("direct{}", suffix(Family::of(address)));
+    let mut ranges: Vec<(Protocol, PortRange)> = ports.map(|port| (port.protocol, port.sandbox)).collect();
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, range| {
+        let joins = next.0 == range.0 && next.1.overlaps(range.1);
+        if joins {
+            range.1.last = range.1.last.max(next.1.last);
+        }
+        joins
+    });
+    let of_range = |(protocol, range): (Protocol, PortRange)| {
+        let key = |ports| vec![NftField::Address(address), NftField::Protocol(protocol.number()), ports];
+        if range.count() > 1 {
+            element(format!("{set}_range"), ranged(key(NftField::Ports(range))), None, comment)
+        } else {
+            element(set.clone(), key(NftField::Port(range.first)), None, comment)
+        }
+    };
+    ranges.into_iter().map(of_range).collect()
+}
+
 /// The key of an interval map: a single address is a prefix of full length there.
 fn ranged(key: Vec<NftField>) -> Vec<NftField> {
     key.into_iter()
@@ -47,7 +75,6 @@ fn ranged(key: Vec<NftField>) -> Vec<NftField> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use linkspan_model::{PortRange, Protocol};
 
     fn texts(host_ip: Option<&str>, first: u16, last: u16, sandbox: u16, address: &str) -> Vec<String> {
         let binding = PortBinding {
@@ -76,5 +103,22 @@ mod tests {
             [format!("{prefix}publish4_any: tcp . 80 : 10.0.0.2 . 80")]
         );
         assert!(texts(Some("::1"), 80, 80, 80, "10.0.0.2").is_empty());
+    }
+
+    #[test]
+    fn ports_at_the_sandboxes_own_address_are_joined_where_they_overlap() {
+        let direct = |ports: &[&str], address: &str| -> Vec<String> {
+            let ports: Vec<PortSpec> = ports.iter().map(|port| port.parse().unwrap()).collect();
+            direct_elements(ports.iter(), address.parse().unwrap(), "").iter().map(ToString::to_string).collect()
+        };
+        let prefix = "element of inet linkspan ";
+        assert_eq!(direct(&["8080:80", "8081:80"], "10.0.0.2"), [format!("{prefix}direct4: 10.0.0.2 . tcp . 80")]);
+        assert_eq!(
+            direct(&["80-90", "85-95", "80/udp"], "fd12::2"),
+            [
+                format!("{prefix}direct6_range: fd12::2/128 . tcp . 80-95"),
+                format!("{prefix}direct6: fd12::2 . udp . 80")
+            ]
+        );
     }
 }

@@ -2,8 +2,10 @@
 //! networks and published ports are elements of its sets and maps, so that a packet meets
 //! the same few rules however many there are.
 
-use super::{BRIDGE_PREFIX, antispoof, bridge_name};
-use crate::bridge::options::BridgeOptions;
+use super::{
+    BRIDGE_PREFIX, antispoof, bridge_name,
+    options::{BridgeOptions, GatewayMode, HostAccess},
+};
 use linkspan_engine::NetworkRecord;
 use linkspan_kernel::{
     NftData, NftElement, NftFamily, NftField, NftTable, Owner, Passage, Place, Sysctl, Value, Values,
@@ -22,8 +24,12 @@ pub(super) const TABLE: &str = "linkspan";
 /// - `postrouting`: a connection that a network makes to a port published by itself, or that comes
 ///   from the loopback of the host, must be answered through the host; everything else that
 ///   enters a network keeps the address of its client. What leaves a network is masqueraded.
-/// - `forward`: nothing enters a network but replies and what `publish` let in; nothing leaves an
-///   internal network.
+/// - `input`: what sandboxes reach of the host itself ([ADR 10](../../../../docs/adr/0010-closed-by-default.md)).
+///   Calls of published ports by the host's address never come here: they were translated before.
+/// - `forward`: nothing enters a network but replies and what was asked for; nothing leaves an internal network.
+/// - `to_network`: from what holds for all to what holds for few. Replies and internal networks first, then what
+///   `publish` let in, then what answers at the sandboxes' own addresses: published ports in `direct`, echo of routed
+///   networks, and everything of unprotected ones, which is for the outside and not for our other networks.
 const BODY: &str = include_str!("ruleset.nft");
 
 /// What the host needs for `networks`.
@@ -77,17 +83,44 @@ pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions)
         element("bridges", vec![bridge.clone()], None, &comment),
         element("same_bridge", vec![bridge.clone(), bridge.clone()], Some(between), &comment),
     ];
+    elements.extend(host_elements(network, options, &bridge, &comment));
     if network.spec.internal {
         elements.push(element("internal", vec![bridge], None, &comment));
         return elements;
     }
-    for pool in &network.pools {
+    for family in Family::BOTH {
+        let set = match options.mode.of(family) {
+            GatewayMode::Routed => "routed",
+            GatewayMode::NatUnprotected => "unprotected",
+            GatewayMode::Nat | GatewayMode::Isolated => continue,
+        };
+        elements.push(element(format!("{set}{}", suffix(family)), vec![bridge.clone()], None, &comment));
+    }
+    for pool in network.pools.iter().filter(|pool| options.mode.of(pool.family()).translates()) {
         let family = suffix(pool.family());
         let subnet = NftField::Net(pool.subnet);
         elements.push(element(format!("hairpin{family}"), vec![bridge.clone(), subnet.clone()], None, &comment));
         if options.masquerade {
             elements.push(element(format!("masquerade{family}"), vec![subnet], None, &comment));
         }
+    }
+    elements
+}
+
+/// What the network's endpoints reach of the host.
+fn host_elements(network: &NetworkRecord, options: &BridgeOptions, bridge: &NftField, comment: &str) -> Vec<Value> {
+    let gateways = network.pools.iter().filter_map(|pool| {
+        let set = format!("gateways{}", suffix(pool.family()));
+        Some(element(set, vec![bridge.clone(), NftField::Address(pool.gateway_address()?)], None, comment))
+    });
+    let mut elements: Vec<Value> = gateways.collect();
+    match &options.host_access {
+        HostAccess::Closed => {}
+        HostAccess::Open => elements.push(element("host_open", vec![bridge.clone()], None, comment)),
+        HostAccess::Ports(ports) => elements.extend(ports.iter().map(|(protocol, range)| {
+            let key = vec![bridge.clone(), NftField::Protocol(protocol.number()), NftField::Ports(*range)];
+            element("host_ports", key, None, comment)
+        })),
     }
     elements
 }

@@ -47,12 +47,7 @@ pub(crate) fn parse(options: &BTreeMap<String, String>, announcing: Announcing) 
     Ok(parsed)
 }
 
-/// Whether `key` is an option that networks and endpoints have in common: how addresses are announced.
-pub(crate) fn announces(key: &str) -> bool {
-    NAMES.iter().any(|(short, docker)| short.starts_with("advertise_addr") && (key == *short || key == *docker))
-}
-
-/// Reads an option for which [`announces`] holds.
+/// Reads `advertise_addr_nmsgs` or `advertise_addr_ms`, whatever its spelling.
 pub(crate) fn announce(announcing: &mut Announcing, key: &str, value: &str) -> Result<()> {
     let bounds = if key.ends_with("_ms") { Announcing::INTERVAL_MS } else { 0..=Announcing::MAX_MESSAGES.into() };
     let number: u64 = value.parse().ok().filter(|number| bounds.contains(number)).ok_or_else(|| {

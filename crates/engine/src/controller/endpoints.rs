@@ -289,22 +289,21 @@ impl Controller {
             let address = binding.host_ip.filter(|ip| !ip.is_unspecified());
             flows.push(Flow { protocol: binding.protocol, address, ports });
         }
-        if !flows.is_empty() {
-            self.reaper.flush(flows);
-        }
+        self.reaper.flush(flows);
     }
 
     /// Takes an endpoint off its sandbox. What the caller waits for: names withdrawn, ports
     /// unpublished, addresses and routes gone, the port closed. What happens behind the answer:
     /// the link is deleted, and the addresses are given back unless the endpoint is to be kept.
     pub(super) fn detach(&self, sandbox: SandboxId, endpoint: EndpointId, keep: bool) -> Result<()> {
-        let (before, after, network) = {
+        let (before, after, network, direct) = {
             let mut state = self.write();
             let record = state.endpoints.get(&endpoint).filter(|record| record.phase == Phase::Ready).cloned();
             let Some(record) = record else {
                 return Err(Error::not_found(format!("endpoint {} has gone", endpoint.short())));
             };
             let before = self.desired(&state).sandbox(sandbox)?;
+            let direct = self.direct_flows(&state, &record);
             state.withdraw_names(endpoint);
             let removing = EndpointRecord { phase: Phase::Removing, keep, ..record.clone() };
             state.put_phase(&removing);
@@ -312,7 +311,7 @@ impl Controller {
                 .commit(&[RecordChange::PutEndpoint(removing)])
                 .and_then(|()| self.desired(&state).sandbox(sandbox));
             match after {
-                Ok(after) => (before, after, state.networks.get(&record.network).cloned()),
+                Ok(after) => (before, after, state.networks.get(&record.network).cloned(), direct),
                 Err(error) => {
                     state.set_endpoint_phase(endpoint, Phase::Ready);
                     state.publish_names(endpoint);
@@ -325,6 +324,7 @@ impl Controller {
             tracing::warn!(%error, endpoint = %endpoint, "an endpoint did not leave cleanly");
         }
         self.endpoints_changed(sandbox);
+        self.reaper.flush(direct);
         self.reaper.take([endpoint]);
         if let Some(network) = network {
             self.emit_connection(EventAction::Disconnect, &network, sandbox);

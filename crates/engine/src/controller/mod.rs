@@ -13,6 +13,7 @@ mod events;
 mod heal;
 mod networks;
 mod processes;
+mod publish;
 mod reaper;
 mod renumber;
 mod sandboxes;

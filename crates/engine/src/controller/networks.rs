@@ -164,7 +164,8 @@ impl Controller {
         let ipam = self.ipam_of(record)?;
         let mut occupied = occupied.to_vec();
         let mut pools = Vec::new();
-        let scope = self.drivers.get(&record.spec.driver)?.capabilities().scope;
+        let driver = self.drivers.get(&record.spec.driver)?;
+        let scope = driver.capabilities().scope;
         for family in Family::BOTH {
             let enabled = if family == Family::V4 { record.spec.enable_ipv4 } else { record.spec.enable_ipv6 };
             if !enabled {
@@ -180,7 +181,13 @@ impl Controller {
                 match ipam.request_pool(&request) {
                     // The answer of an IPAM driver that gives no addresses, such as `null`.
                     Ok(pool) if pool.subnet.addr().is_unspecified() => ipam.release_pool(&pool),
-                    Ok(pool) => {
+                    Ok(mut pool) => {
+                        if let Some(gateway) = pool.gateway
+                            && !driver.has_gateway(record, family)
+                        {
+                            pool.gateway = None;
+                            ipam.release_address(&pool, gateway.addr());
+                        }
                         let holder = "another subnet of the same network".to_owned();
                         occupied.push(Occupied { net: pool.subnet, holder });
                         pools.push(pool);

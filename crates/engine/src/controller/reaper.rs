@@ -99,6 +99,9 @@ impl Reaper {
 
     /// Has tracked connections forgotten.
     pub(super) fn flush(&self, flows: Vec<Flow>) {
+        if flows.is_empty() {
+            return;
+        }
         lock(&self.queue).waiting.flows.extend(flows);
         self.changed.notify_all();
     }

@@ -1,10 +1,8 @@
 use super::Controller;
-use crate::{
-    EndpointRecord, Namespace, Phase, RecordChange, SandboxRecord, SandboxView, desired::loopback, files, ports,
-};
+use crate::{EndpointRecord, Namespace, Phase, RecordChange, SandboxRecord, SandboxView, desired::loopback, files};
 use linkspan_kernel::{Owner, Place, Value, Values, netns_of_pid};
 use linkspan_model::{
-    Error, ErrorClass, EventAction, EventSubject, Name, NamespaceSpec, PortBinding, Result, SandboxId, SandboxSpec,
+    Error, ErrorClass, EventAction, EventSubject, Name, NamespaceSpec, Result, SandboxId, SandboxSpec,
     is_valid_dns_name,
 };
 use std::path::{Path, PathBuf};
@@ -179,50 +177,6 @@ impl Controller {
         }
     }
 
-    /// Takes hold of the host ports that a sandbox publishes.
-    fn publish_ports(&self, id: SandboxId, spec: &SandboxSpec) -> Result<()> {
-        if spec.ports.is_empty() {
-            return Ok(());
-        }
-        let (host_binding, gateways) = {
-            let state = self.read();
-            let mut host_binding = None;
-            let mut gateways = spec.networks.is_empty();
-            for endpoint in &spec.networks {
-                let network = state.ready_network(&endpoint.network)?;
-                let driver = self.drivers.get(&network.spec.driver)?;
-                if driver.capabilities().publishes {
-                    gateways = true;
-                    host_binding = host_binding.or(driver.host_binding(network));
-                }
-            }
-            (host_binding, gateways)
-        };
-        if !gateways {
-            return Err(Error::invalid("ports cannot be published: none of the networks has a way in from outside")
-                .fix("on network host the ports of the sandbox are the host's; on network none there is no way in"));
-        }
-        let mut bindings: Vec<PortBinding> = Vec::new();
-        for port in &spec.ports {
-            bindings.push(ports::choose(port, host_binding, |binding| {
-                ports::check_own(&bindings, binding)?;
-                self.read().check_ports(binding.host_ip, binding.protocol, binding.host)?;
-                self.kernel.check_ports_free(
-                    binding.host_ip.filter(|ip| !ip.is_unspecified()),
-                    binding.protocol,
-                    binding.host,
-                )
-            })?);
-        }
-        let mut state = self.write();
-        // Another sandbox may have been quicker since we looked.
-        for binding in &bindings {
-            state.check_ports(binding.host_ip, binding.protocol, binding.host)?;
-        }
-        state.add_bindings(id, &bindings);
-        self.commit(&[RecordChange::PutSandbox(state.sandboxes[&id].clone())])
-    }
-
     /// Starts the name server of a sandbox when it first joins a network with names.
     pub(super) fn serve_names(&self, id: SandboxId) -> Result<()> {
         let (netns, policy) = {
@@ -266,13 +220,14 @@ impl Controller {
         let id = self.read().ready_sandbox(reference)?.id;
         let operation = self.sandbox_operation(id);
         let _operation = self.operate(&operation);
-        let (record, endpoints, left, before, after) = {
+        let (record, endpoints, left, direct, before, after) = {
             let mut state = self.write();
             let record = state.ready_sandbox(&id.to_string())?.clone();
             let before = self.desired(&state).sandbox(id)?;
             let endpoints: Vec<_> = state.joined(id).map(|endpoint| endpoint.id).collect();
             let left: Vec<_> =
                 state.joined(id).filter_map(|endpoint| state.networks.get(&endpoint.network)).cloned().collect();
+            let direct = state.joined(id).flat_map(|endpoint| self.direct_flows(&state, endpoint)).collect();
             let mut changes = Vec::new();
             for endpoint in &endpoints {
                 state.withdraw_names(*endpoint);
@@ -290,7 +245,7 @@ impl Controller {
             }
             state.put_sandbox(removing);
             let after = self.desired(&state).sandbox(id)?;
-            (record, endpoints, left, before, after)
+            (record, endpoints, left, direct, before, after)
         };
         self.resolver.stop(id);
         let own = matches!(record.namespace, Namespace::Own(_));
@@ -306,6 +261,7 @@ impl Controller {
         }
         files::remove(&self.config, &record);
         self.flush_flows(&record.bindings);
+        self.reaper.flush(direct);
         {
             let mut state = self.write();
             state.remove_sandbox(id);

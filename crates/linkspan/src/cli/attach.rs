@@ -62,7 +62,7 @@ pub(super) struct Attach {
     /// Option of resolv.conf(5); may be repeated
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION", help_heading = "Names")]
     dns_option: Vec<String>,
-    /// Line of /etc/hosts: NAME:ADDRESS, the address may be host-gateway; may be repeated
+    /// Line of /etc/hosts: NAME:ADDRESS, the address may be host-gateway (see network option host_access); may be repeated
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = parse::host_entry, help_heading = "Names")]
     add_host: Vec<(String, HostAddress)>,
 }

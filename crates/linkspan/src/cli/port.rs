@@ -1,11 +1,13 @@
 use super::{Place, ps::hosts};
 use crate::{exit::Outcome, output};
+use linkspan_engine::PublishedPort;
 use linkspan_model::{Error, ExposedPort, PortBinding, Result};
+use std::net::SocketAddr;
 
 /// Arguments of `port`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  linkspan port web              every published port
+  linkspan port web              every published port; on a routed network, at the sandbox's own address
   linkspan port web 80/tcp       where this one is published")]
 pub(super) struct Args {
     /// Name or ID of the sandbox
@@ -16,11 +18,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, place: &Place) -> Outcome {
     let sandbox = place.client()?.sandbox(&args.sandbox)?;
-    output::print(&lines(&sandbox.bindings, args.port.as_ref(), sandbox.name.as_str())?);
+    output::print(&lines(&sandbox.bindings, &sandbox.direct, args.port.as_ref(), sandbox.name.as_str())?);
     Ok(())
 }
 
-fn lines(bindings: &[PortBinding], wanted: Option<&ExposedPort>, sandbox: &str) -> Result<String> {
+fn lines(
+    bindings: &[PortBinding],
+    direct: &[PublishedPort],
+    wanted: Option<&ExposedPort>,
+    sandbox: &str,
+) -> Result<String> {
     let mut text = String::new();
     for binding in bindings {
         for (offset, host_port) in binding.host.iter().enumerate() {
@@ -34,6 +41,18 @@ fn lines(bindings: &[PortBinding], wanted: Option<&ExposedPort>, sandbox: &str) 
                     Some(wanted) if named(wanted) => text.push_str(&format!("{host}:{host_port}\n")),
                     Some(_) => {}
                 }
+            }
+        }
+    }
+    for published in direct {
+        for port in published.ports.iter() {
+            let at = SocketAddr::new(published.address, port);
+            match wanted {
+                None => text.push_str(&format!("{port}/{} -> {at}\n", published.protocol)),
+                Some(wanted) if wanted.protocol == published.protocol && wanted.ports.contains(port) => {
+                    text.push_str(&format!("{at}\n"));
+                }
+                Some(_) => {}
             }
         }
     }
@@ -62,14 +81,18 @@ mod tests {
                 protocol: Protocol::Udp,
             },
         ];
-        insta::assert_snapshot!(lines(&bindings, None, "web").unwrap(), @r"
+        let direct =
+            PublishedPort { address: "fd12::2".parse().unwrap(), ports: PortRange::one(80), protocol: Protocol::Tcp };
+        insta::assert_snapshot!(lines(&bindings, &[direct], None, "web").unwrap(), @r"
         80/tcp -> 0.0.0.0:8080
         80/tcp -> [::]:8080
         1053/udp -> 127.0.0.1:53
         1054/udp -> 127.0.0.1:54
+        80/tcp -> [fd12::2]:80
         ");
-        let one = |port: &str| lines(&bindings, Some(&port.parse().unwrap()), "web");
+        let one = |port: &str| lines(&bindings, &[direct], Some(&port.parse().unwrap()), "web");
         assert_eq!(one("1054/udp"), Ok("127.0.0.1:54\n".to_owned()));
+        assert_eq!(one("80"), Ok("0.0.0.0:8080\n[::]:8080\n[fd12::2]:80\n".to_owned()));
         assert!(one("1054").is_err() && one("81").is_err());
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     program::{self, State},
 };
 use jiff::Timestamp;
-use linkspan_engine::SandboxView;
+use linkspan_engine::{PublishedPort, SandboxView};
 use linkspan_model::PortBinding;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -100,7 +100,7 @@ fn row(sandbox: &SandboxView, state: State, now: Timestamp, whole: bool) -> Row 
             output::ago(sandbox.created, now),
             state.word().to_owned(),
             state.sentence(sandbox, now),
-            sandbox.bindings.iter().map(published).collect::<Vec<_>>().join(", "),
+            ports(sandbox),
             networks.join(","),
             addresses.join(","),
             sandbox.namespace.path().map_or("host".to_owned(), |path| path.display().to_string()),
@@ -115,6 +115,17 @@ fn shorten(text: &str, length: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(length - 1).chain(['…']).collect()
+}
+
+fn ports(sandbox: &SandboxView) -> String {
+    let bindings = sandbox.bindings.iter().map(published);
+    bindings.chain(sandbox.direct.iter().map(direct)).collect::<Vec<_>>().join(", ")
+}
+
+/// A port that is reached at the sandbox's own address: `10.1.0.2:80/tcp`.
+fn direct(port: &PublishedPort) -> String {
+    let address = hosts(Some(port.address)).next().unwrap_or_default();
+    format!("{address}:{}/{}", port.ports, port.protocol)
 }
 
 /// A binding as Docker's `ps` prints it: `0.0.0.0:8080->80/tcp`.

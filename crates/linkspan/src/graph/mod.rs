@@ -9,7 +9,7 @@ pub(crate) use svg::svg;
 pub(crate) use text::text;
 
 use crate::program::{self, State};
-use linkspan_engine::{NetworkView, SandboxView};
+use linkspan_engine::{NetworkView, PublishedPort, SandboxView};
 use linkspan_model::{NetworkId, PortBinding};
 
 /// What is drawn.
@@ -101,7 +101,7 @@ impl Sandbox {
             name: sandbox.name.to_string(),
             command,
             running: !matches!(program::state(sandbox), State::Exited(_)),
-            ports: sandbox.bindings.iter().map(Port::new).collect(),
+            ports: sandbox.bindings.iter().map(Port::new).chain(sandbox.direct.iter().map(Port::direct)).collect(),
             links,
         }
     }
@@ -124,6 +124,15 @@ impl Port {
             inside: format!("{inside}/{}", binding.protocol),
             local: binding.host_ip.is_some_and(|ip| ip.is_loopback()),
         }
+    }
+}
+
+impl Port {
+    /// A port that is reached at the sandbox's own address.
+    fn direct(port: &PublishedPort) -> Self {
+        let address = std::net::SocketAddr::new(port.address, 0).to_string();
+        let inside = format!("{}/{}", port.ports, port.protocol);
+        Self { host: format!("{}{}", address.trim_end_matches('0'), port.ports), inside, local: false }
     }
 }
 

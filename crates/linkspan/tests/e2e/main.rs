@@ -11,6 +11,7 @@ mod isolation;
 mod kill;
 mod links;
 mod matrix;
+mod modes;
 mod names;
 mod neighbours;
 mod networks;

@@ -17,9 +17,31 @@ use std::net::IpAddr;
   linkspan network create --subnet 10.5.0.0/24 --subnet 10.6.0.0/24 two   a second subnet where the first is full
   linkspan network create --config-only --subnet 10.7.0.0/24 -o mtu=1400 plan
   linkspan network create --config-from plan net            as plan says
+  linkspan network create -o gateway_mode_ipv6=routed --ipv6 --subnet fd12:7::/64 lan6
+                                                            published ports at the sandbox's own address
+  linkspan network create --internal -o gateway_mode_ipv4=isolated island
+                                                            not even this host is on it
+  linkspan network create -o host_access=tcp/22,udp/514 ops members reach these ports of this host
 
-Prints the ID of the network. Options of driver bridge: bridge, mtu, masquerade, icc, \
-         antispoof, host_binding_ipv4, interface_prefix, or Docker's names for them (com.docker.network…).")]
+Prints the ID of the network.
+
+Options of driver bridge, or Docker's names for them (com.docker.network…):
+  bridge=NAME              name of the bridge
+  mtu=BYTES                MTU of the bridge and its endpoints [that of the default route]
+  gateway_mode_ipv4=MODE, gateway_mode_ipv6=MODE
+                           nat: published ports are the host's, by translation [default]
+                           nat-unprotected: and all ports answer who routes to the sandbox's address
+                           routed: no translation; published ports and ping at the sandbox's own address
+                           isolated: the bridge has no address (with --internal only)
+  masquerade=BOOL          what leaves has the host's address [true]
+  icc=BOOL                 members reach each other [true]
+  antispoof=BOOL           members send from their own addresses only [true]
+  host_access=BOOL|LIST    what members reach of this host beside ping and DNS at the gateway's
+                           address: nothing, everything, or ports such as tcp/22,udp/500-510 [false]
+  advertise_addr_nmsgs=N, advertise_addr_ms=MS
+                           how often and at what interval addresses are announced [1, 1000]
+  host_binding_ipv4=IP     host address of published ports that name none [every address]
+  interface_prefix=NAME    interfaces of sandboxes are NAME0, NAME1 … [eth]")]
 pub(in crate::cli) struct Args {
     /// Name of the network
     #[arg(value_name = "NETWORK")]

@@ -138,6 +138,14 @@ impl<'a> From<&'a SandboxView> for Inspection<'a> {
                 ports.entry(port).or_default().push(HostPort { host_ip, host_port: host_port.to_string() });
             }
         }
+        // As with Docker, a port of the sandbox's own address is one without a port of the host.
+        for direct in &sandbox.direct {
+            let any = if direct.address.is_ipv4() { "0.0.0.0" } else { "::" };
+            for port in direct.ports.iter() {
+                let entry = HostPort { host_ip: any.to_owned(), host_port: String::new() };
+                ports.entry(format!("{port}/{}", direct.protocol)).or_default().push(entry);
+            }
+        }
         let DnsSpec { servers, search, options } = &sandbox.dns;
         Self {
             id: sandbox.id.to_string(),

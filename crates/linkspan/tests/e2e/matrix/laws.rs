@@ -1,7 +1,7 @@
 //! What holds whatever the page says: a page that blesses a hole does not pass.
 
 use super::{
-    cells::{Source, TARGETS},
+    cells::{Protocol, Source, TARGETS},
     table::Cells,
     topology::{NETWORKS, Network},
 };
@@ -13,7 +13,7 @@ fn network_of(place: &str) -> Option<&'static Network> {
 }
 
 /// Whether a packet of `source` may ever be delivered to a target. Says why not.
-fn forbidden(source: &str, label: &str, server: &str) -> Option<&'static str> {
+fn forbidden(source: &str, label: &str, server: &str, protocol: Protocol) -> Option<&'static str> {
     let of_the_host = matches!(source, "host" | "loopback");
     let (from, to) = (network_of(source), network_of(server));
     let same = from.is_some_and(|from| to.is_some_and(|to| from.name == to.name));
@@ -32,6 +32,9 @@ fn forbidden(source: &str, label: &str, server: &str) -> Option<&'static str> {
     if from.is_some_and(Network::is_internal) && !same && server != "host" {
         return Some("an internal network leads nowhere");
     }
+    if from.is_some() && server == "host" && protocol != Protocol::Icmp {
+        return Some("services of the host are closed to sandboxes");
+    }
     let direct = to.is_some() && !label.starts_with("published");
     if direct && !of_the_host && !same {
         return Some("nobody enters a network by an address of it");
@@ -49,7 +52,7 @@ pub(super) fn broken(sources: &[Source], cells: &Cells) -> String {
         let (source, target) = (sources[cell.source].name.as_str(), &TARGETS[cell.target]);
         let delivered = matches!(text.as_str(), "own" | "nat" | "in");
         let refused_inside = text == "rst" && !target.label.starts_with("published") && target.server != "host";
-        let why = match forbidden(source, target.label, target.server) {
+        let why = match forbidden(source, target.label, target.server, cell.protocol) {
             _ if text.starts_with('!') => "this must not be",
             Some(why) if delivered || refused_inside => why,
             _ => continue,
@@ -77,6 +80,8 @@ fn a_page_that_blesses_a_hole_is_refused() {
         ("inner2", "far away", "nat"),
         ("wire", "published on loopback: at host", "own"),
         ("app2", "host: at loopback", "own"),
+        ("app2", "host", "own"),
+        ("inner1", "host: at own gateway", "own"),
         ("host", "host", "!answered-by-app1"),
     ] {
         assert_ne!(hole(source, label, text), "", "{source} -> {label}: {text}");

@@ -1,0 +1,98 @@
+//! Options that contradict each other, or the rest of the network.
+
+use super::{BridgeOptions, GatewayMode, HostAccess};
+use linkspan_model::{Error, Family, NetworkSpec, Result};
+
+impl BridgeOptions {
+    /// Refuses what contradicts `spec`.
+    ///
+    /// # Errors
+    /// Of class `Invalid`, with a way out.
+    pub(in crate::bridge) fn check(&self, spec: &NetworkSpec) -> Result<()> {
+        for (family, enabled) in [(Family::V4, spec.enable_ipv4), (Family::V6, spec.enable_ipv6)] {
+            self.check_mode(spec, family, enabled)?;
+        }
+        let isolated = |family: Family| *self.mode.of(family) == GatewayMode::Isolated;
+        let alone = (!spec.enable_ipv4 || isolated(Family::V4)) && (!spec.enable_ipv6 || isolated(Family::V6));
+        if alone && self.host_access != HostAccess::Closed {
+            return Err(Error::invalid("option host_access on an isolated network, where the host has no address")
+                .fix("leave one of the two out"));
+        }
+        Ok(())
+    }
+
+    fn check_mode(&self, spec: &NetworkSpec, family: Family, enabled: bool) -> Result<()> {
+        let mode = *self.mode.of(family);
+        let option = format!("gateway_mode_{}={}", family.to_string().to_lowercase(), mode.name());
+        let refused = |why: &str, fix: &str| Err(Error::invalid(format!("option {option} {why}")).fix(fix));
+        if mode == GatewayMode::Nat {
+            return Ok(());
+        }
+        if !enabled {
+            let flag = family.to_string().to_lowercase();
+            return refused(&format!("on a network without {family}"), &format!("add --{flag}, or leave it out"));
+        }
+        match mode {
+            GatewayMode::Isolated if !spec.internal => {
+                refused("on a network that is not internal", "add --internal, or choose nat, nat-unprotected or routed")
+            }
+            GatewayMode::Isolated => match spec.ipam.pools_of(family).find_map(|pool| pool.gateway) {
+                Some(gateway) => {
+                    refused(&format!("with gateway {gateway}"), "leave the gateway out: an isolated network has none")
+                }
+                None => Ok(()),
+            },
+            GatewayMode::NatUnprotected | GatewayMode::Routed if spec.internal => {
+                refused("on an internal network, which nothing enters", "leave out --internal, or the option")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a network with these options; `internal`, `v6` and a gateway are words of their own.
+    fn refusal(words: &str) -> Option<String> {
+        let mut spec = NetworkSpec::new("app".parse().unwrap(), "bridge");
+        for word in words.split_whitespace() {
+            match word.split_once('=') {
+                Some((key, value)) => drop(spec.options.insert(key.to_owned(), value.to_owned())),
+                None if word == "internal" => spec.internal = true,
+                None if word == "v6" => spec.enable_ipv6 = true,
+                None => spec.ipam.pools.push(linkspan_model::PoolSpec {
+                    subnet: "10.0.0.0/24".parse().unwrap(),
+                    ip_range: None,
+                    gateway: Some(word.parse().unwrap()),
+                    aux_addresses: Default::default(),
+                }),
+            }
+        }
+        let checked = BridgeOptions::parse(&spec.options).and_then(|options| options.check(&spec));
+        checked.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn contradictions_are_refused_with_a_way_out() {
+        for (words, why) in [
+            ("gateway_mode_ipv4=isolated", "add --internal"),
+            ("gateway_mode_ipv6=routed", "add --ipv6"),
+            ("internal gateway_mode_ipv4=routed", "leave out --internal"),
+            ("internal gateway_mode_ipv4=nat-unprotected", "leave out --internal"),
+            ("internal 10.0.0.1 gateway_mode_ipv4=isolated", "with gateway 10.0.0.1; leave the gateway out"),
+            ("internal gateway_mode_ipv4=isolated host_access=true", "the host has no address"),
+        ] {
+            assert!(refusal(words).is_some_and(|said| said.contains(why)), "{words}: {:?}", refusal(words));
+        }
+        for words in [
+            "internal v6 gateway_mode_ipv4=isolated gateway_mode_ipv6=isolated",
+            "internal v6 gateway_mode_ipv4=isolated host_access=tcp/22",
+            "internal gateway_mode_ipv4=nat",
+            "v6 gateway_mode_ipv4=routed gateway_mode_ipv6=nat-unprotected masquerade=false",
+        ] {
+            assert_eq!(refusal(words), None, "{words}");
+        }
+    }
+}

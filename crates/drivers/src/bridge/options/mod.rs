@@ -1,0 +1,237 @@
+//! Options of a bridge network: their names, ours and those of others, and what they hold.
+
+mod check;
+mod host_access;
+mod parse;
+
+pub(super) use host_access::HostAccess;
+
+use crate::endpoint_options;
+use linkspan_engine::Announcing;
+use linkspan_model::{Error, Family, Result};
+use parse::{boolean, interface_name, list, number, value};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// Options of a bridge network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BridgeOptions {
+    /// Name of the bridge.
+    pub(super) bridge: Option<String>,
+    /// MTU of the bridge and its endpoints, in bytes.
+    pub(super) mtu: Option<u32>,
+    /// How the network is joined to the outside.
+    pub(super) mode: PerFamily<GatewayMode>,
+    /// What leaves the network gets the address of the host.
+    pub(super) masquerade: bool,
+    /// Endpoints of the network reach each other.
+    pub(super) icc: bool,
+    /// Endpoints send from their own addresses only.
+    pub(super) antispoof: bool,
+    /// What endpoints reach of the host itself.
+    pub(super) host_access: HostAccess,
+    /// Host address that ports are published on where the user names none.
+    pub(super) host_binding: Option<IpAddr>,
+    /// Interfaces inside sandboxes are named this and a number.
+    pub(super) interface_prefix: Option<String>,
+    /// How addresses of endpoints are announced where they do not say themselves.
+    pub(super) announcing: Announcing,
+}
+
+/// One of a kind for each IP version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PerFamily<T> {
+    /// For IPv4.
+    pub(super) v4: T,
+    /// For IPv6.
+    pub(super) v6: T,
+}
+
+impl<T> PerFamily<T> {
+    /// The one of `family`.
+    pub(super) fn of(&self, family: Family) -> &T {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}
+
+/// How a network is joined to the outside, in one IP version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum GatewayMode {
+    /// Published ports are ports of the host, by translation; everything that leaves has the host's address.
+    #[default]
+    Nat,
+    /// The same, and every port answers whoever routes to the sandbox's address.
+    NatUnprotected,
+    /// Nothing is translated; published ports answer at the sandbox's own address.
+    Routed,
+    /// The bridge has no address, so that not even the host is on the network.
+    Isolated,
+}
+
+impl GatewayMode {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("nat", Self::Nat),
+        ("nat-unprotected", Self::NatUnprotected),
+        ("routed", Self::Routed),
+        ("isolated", Self::Isolated),
+    ];
+
+    /// Whether host ports lead to sandboxes by translation.
+    pub(super) fn translates(self) -> bool {
+        matches!(self, Self::Nat | Self::NatUnprotected)
+    }
+
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl Default for BridgeOptions {
+    fn default() -> Self {
+        Self {
+            bridge: None,
+            mtu: None,
+            mode: PerFamily::default(),
+            masquerade: true,
+            icc: true,
+            antispoof: true,
+            host_access: HostAccess::default(),
+            host_binding: None,
+            interface_prefix: None,
+            announcing: Announcing::default(),
+        }
+    }
+}
+
+/// Our short name of each option, and those that others give it.
+const NAMES: [(&str, &[&str]); 13] = [
+    ("bridge", &["com.docker.network.bridge.name"]),
+    ("mtu", &["com.docker.network.driver.mtu"]),
+    ("gateway_mode_ipv4", &["com.docker.network.bridge.gateway_mode_ipv4"]),
+    ("gateway_mode_ipv6", &["com.docker.network.bridge.gateway_mode_ipv6"]),
+    ("masquerade", &["com.docker.network.bridge.enable_ip_masquerade"]),
+    ("icc", &["com.docker.network.bridge.enable_icc"]),
+    ("antispoof", &[]),
+    ("host_access", &[]),
+    ("host_binding_ipv4", &["com.docker.network.bridge.host_binding_ipv4"]),
+    ("interface_prefix", &["com.docker.network.container_iface_prefix"]),
+    ("advertise_addr_nmsgs", &["com.docker.network.advertise_addr_nmsgs"]),
+    ("advertise_addr_ms", &["com.docker.network.advertise_addr_ms"]),
+    ("default_bridge", &["com.docker.network.bridge.default_bridge"]),
+];
+
+/// The smallest MTU of IPv4 (RFC 791 §3.1) and the largest of a veth and a bridge (ETH_MAX_MTU).
+const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
+
+impl BridgeOptions {
+    /// Reads the options of a network.
+    ///
+    /// # Errors
+    /// Of class `Invalid`, naming the option, where it is unknown, malformed or given twice.
+    pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<Self> {
+        let mut parsed = Self::default();
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for (key, text) in options {
+            let named = NAMES.iter().find(|(short, others)| key == short || others.contains(&key.as_str()));
+            let Some((short, _)) = named else {
+                let known: Vec<&str> = NAMES.iter().map(|(short, _)| *short).collect();
+                return Err(Error::invalid(format!("driver bridge has no option {key:?}"))
+                    .fix(format!("its options are {}", known.join(", "))));
+            };
+            if let Some(other) = seen.insert(short, key) {
+                return Err(Error::invalid(format!("options {other} and {key} are the same")).fix("give one of them"));
+            }
+            parsed.set(short, key, text)?;
+        }
+        Ok(parsed)
+    }
+
+    fn set(&mut self, short: &str, key: &str, text: &str) -> Result<()> {
+        match short {
+            "bridge" => self.bridge = Some(interface_name(key, text, 15)?),
+            "mtu" => self.mtu = Some(number(key, text, MTU, "bytes (at least 1280 with IPv6)")?),
+            "gateway_mode_ipv4" => self.mode.v4 = list(key, text, &GatewayMode::NAMES)?,
+            "gateway_mode_ipv6" => self.mode.v6 = list(key, text, &GatewayMode::NAMES)?,
+            "masquerade" => self.masquerade = boolean(key, text)?,
+            "icc" => self.icc = boolean(key, text)?,
+            "antispoof" => self.antispoof = boolean(key, text)?,
+            "host_access" => self.host_access = HostAccess::parse(key, text)?,
+            // Docker takes an address of either family, and any IPv4 one for any of both.
+            "host_binding_ipv4" => {
+                let address: IpAddr = value(key, text, "an address of the host")?;
+                self.host_binding = (address != IpAddr::from([0; 4])).then_some(address);
+            }
+            "interface_prefix" => self.interface_prefix = Some(interface_name(key, text, 11)?),
+            "advertise_addr_nmsgs" | "advertise_addr_ms" => {
+                endpoint_options::announce(&mut self.announcing, key, text)?;
+            }
+            "default_bridge" if boolean(key, text)? => {
+                return Err(Error::invalid(format!("option {key}={text}: the default bridge is made at first start"))
+                    .held_by("network bridge")
+                    .fix("leave it out, or use network bridge"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<BridgeOptions> {
+        BridgeOptions::parse(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn every_name_means_the_same() {
+        for (short, others) in NAMES {
+            for value in ["true", "false", "routed", "1400", "eth", "198.18.0.1"] {
+                let meant = parse(&[(short, value)]).map_err(|error| error.class());
+                for other in others {
+                    assert_eq!(parse(&[(other, value)]).map_err(|error| error.class()), meant, "{other}={value}");
+                }
+            }
+        }
+        let docker = parse(&[
+            ("com.docker.network.driver.mtu", "1400"),
+            ("com.docker.network.bridge.enable_icc", "0"),
+            ("com.docker.network.bridge.gateway_mode_ipv6", "routed"),
+        ]);
+        let parsed = docker.unwrap();
+        assert_eq!((parsed.mtu, parsed.icc, parsed.masquerade), (Some(1400), false, true));
+        assert_eq!((parsed.mode.v4, parsed.mode.v6), (GatewayMode::Nat, GatewayMode::Routed));
+    }
+
+    #[test]
+    fn what_is_unknown_or_malformed_is_named() {
+        for (key, value) in [
+            ("mtu", "12"),
+            ("mtu", "x"),
+            ("icc", "maybe"),
+            ("antispoof", "no"),
+            ("bridge", "a/b"),
+            ("bridge", ""),
+            ("gateway_mode_ipv4", "Nat"),
+            ("host_access", "tcp/0"),
+            ("default_bridge", "true"),
+            ("nonsense", "1"),
+        ] {
+            let error = parse(&[(key, value)]).expect_err(key);
+            assert!(error.to_string().contains(key), "{error}");
+        }
+        let twice = parse(&[("icc", "true"), ("com.docker.network.bridge.enable_icc", "true")]).unwrap_err();
+        assert!(twice.to_string().contains("com.docker.network.bridge.enable_icc and icc"), "{twice}");
+    }
+
+    #[test]
+    fn the_binding_address_may_be_of_either_family() {
+        let binding = |text| parse(&[("host_binding_ipv4", text)]).unwrap().host_binding.map(|ip| ip.to_string());
+        assert_eq!(binding("127.0.0.1").as_deref(), Some("127.0.0.1"));
+        assert_eq!(binding("0.0.0.0"), None);
+        assert_eq!(binding("::").as_deref(), Some("::"));
+    }
+}
