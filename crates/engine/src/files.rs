@@ -7,6 +7,7 @@ use linkspan_model::{Error, ErrorClass, Result};
 use std::{
     fmt::Write as _,
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -40,6 +41,34 @@ pub(crate) fn write<'a>(
     put(&paths.hosts, &hosts(config, sandbox, endpoints))?;
     put(&paths.resolv_conf, &resolv_conf(config, sandbox))?;
     put(&paths.hostname, &format!("{}\n", sandbox.hostname))
+}
+
+/// What the host's own files were when they were last looked at. Looking follows every way of replacing them (rename,
+/// symbolic link, mount), which a watch of a name would not.
+#[derive(Debug, Default)]
+pub(crate) struct HostFilesSeen(Vec<Option<FileState>>);
+
+/// Device, inode, size and times of a file.
+type FileState = (u64, u64, u64, i64, i64);
+
+impl HostFilesSeen {
+    /// Whether a file has changed since the last look.
+    pub(crate) fn changed(&mut self, config: &Config) -> bool {
+        let state = |path: &Path| {
+            let file = fs::metadata(path).ok()?;
+            Some((
+                file.dev(),
+                file.ino(),
+                file.size(),
+                file.mtime_nsec() ^ file.mtime(),
+                file.ctime_nsec() ^ file.ctime(),
+            ))
+        };
+        let now = vec![state(&config.resolv_conf), state(&config.hosts)];
+        let changed = now != self.0;
+        self.0 = now;
+        changed
+    }
 }
 
 /// Removes the files of a sandbox.

@@ -39,6 +39,9 @@ fn changes_of_others_are_told() {
         assert_eq!(told(command), Some(Extent::Host), "{command}");
     }
     assert_eq!(told("ip -n inside addr add 10.3.0.1/24 dev eth0"), Some(Extent::Anywhere));
-    assert_eq!(told("ip -n apart link set lo up"), None, "nothing joins it to the host");
+    assert_eq!(told("ip netns exec inside nft add table inet t"), Some(Extent::Anywhere));
+    for command in ["ip -n apart link set lo up", "ip netns exec apart nft add table inet t"] {
+        assert_eq!(told(command), None, "nothing joins it to the host: {command}");
+    }
     assert_eq!(told("true"), None);
 }

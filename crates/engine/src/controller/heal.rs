@@ -2,7 +2,7 @@
 //! written. A person asks for it (`verify`), and the engine itself when it is told of changes.
 
 use super::{Controller, lock, startup::LINK_PREFIX};
-use crate::{Difference, DifferenceKind, Verification};
+use crate::{Difference, DifferenceKind, Verification, files::HostFilesSeen};
 use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch};
 use linkspan_model::{Error, Result};
 use std::{
@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Everything is compared as often as this even where nobody told of a change: some cannot be told, such as
-/// rules inside of a sandbox.
+/// settings of a sandbox.
 const PERIOD: Duration = Duration::from_secs(30);
 /// So long after operations of our own everything is compared: what they change inside of sandboxes cannot be told
 /// from what others change there at the same time, and sandboxes are many.
@@ -22,6 +22,8 @@ const AFTERWARDS: Duration = Duration::from_secs(3);
 const TOGETHER: Duration = Duration::from_millis(50);
 /// Pause after a comparison, in times of what it took: comparing never takes more than a sixth of a core.
 const PAUSE: u32 = 5;
+/// How often the host's own files are looked at, which sandboxes have copies of: two calls each.
+const FILES: Duration = Duration::from_millis(400);
 /// Pause after the kernel could not be watched or compared.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -141,11 +143,15 @@ fn on_host(values: &Values) -> Values {
 fn run(controller: &Weak<Controller>, stopped: &Mutex<bool>, mut watch: Box<dyn Watch>) {
     let mut due = Instant::now() + PERIOD;
     let mut seen = 0;
+    let mut files = HostFilesSeen::default();
     loop {
-        let told = watch.wait(due.saturating_duration_since(Instant::now()).min(RETRY));
+        let told = watch.wait(due.saturating_duration_since(Instant::now()).min(FILES));
         // An engine that is shut down closes its store as soon as nobody holds it.
         let turn = lock(stopped);
         let Some(engine) = controller.upgrade().filter(|_| !*turn) else { return };
+        if files.changed(&engine.config) {
+            engine.write_files();
+        }
         let mut extent = match told {
             Ok(Some(extent)) => {
                 thread::sleep(TOGETHER);

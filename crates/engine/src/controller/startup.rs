@@ -284,13 +284,18 @@ impl Controller {
             self.release_pools(&network);
             self.commit(&[RecordChange::DeleteNetwork(network.id)])?;
         }
+        self.write_files();
+        Ok(())
+    }
+
+    /// Writes the files of every sandbox, where they are not as they should be.
+    pub(super) fn write_files(&self) {
         let state = self.read();
         for sandbox in state.sandboxes.values() {
             if let Err(error) = files::write(&self.config, sandbox, state.joined(sandbox.id)) {
                 tracing::warn!(%error, sandbox = %sandbox.name, "could not write its files");
             }
         }
-        Ok(())
     }
 
     /// Applies a plan; where it fails as a whole, change by change, so that one object that

@@ -4,7 +4,6 @@
 use super::{
     conntrack, observe,
     rtnl::{self, Listing},
-    watch,
 };
 use crate::{Flow, Route};
 use linkspan_model::{PortRange, Protocol};
@@ -71,7 +70,6 @@ pub fn tracked_connections(input: &[u8]) {
         assert!(connection.identity.len() <= attributes.len() + 4);
     };
     let _ = conntrack::feed(input, &mut each);
-    let _ = watch::generation_of(input);
 }
 
 #[cfg(test)]

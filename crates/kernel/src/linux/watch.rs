@@ -1,7 +1,7 @@
-//! Notifications of rtnetlink (rtnetlink(7), groups of linux/rtnetlink.h), and the generation of the nftables ruleset.
+//! Notifications of rtnetlink (rtnetlink(7), groups of linux/rtnetlink.h) and of nf_tables.
 //!
-//! nf_tables tells listeners every element of every batch, which would make our own batches dearer. Its generation
-//! (`NFT_MSG_GETGEN`) is one small question, and changes with every batch of anybody.
+//! nf_tables tells every element of every batch, and at the end of each batch that there is a new generation of the
+//! ruleset. A filter of the socket takes only the latter, so that large batches neither fill its buffer nor wake anybody.
 
 use crate::{Extent, Netns, Watch};
 use linkspan_model::{Error, Result};
@@ -13,26 +13,24 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{MsgFlags, NetlinkAddr, recvmsg},
 };
+use socket2::{SockFilter, SockRef};
 use std::{
     io::{self, IoSliceMut},
     os::fd::{AsFd, AsRawFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`, `_IPV4_NETCONF`, `_IPV6_NETCONF`.
-const GROUPS: [u32; 7] = [1, 5, 7, 9, 11, 24, 25];
-/// How often the generation of the ruleset is asked for: a question costs some 5 µs.
-const RULES_INTERVAL: Duration = Duration::from_millis(200);
-/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN` (linux/netfilter/nfnetlink.h, nf_tables.h).
-const GET_GENERATION: u16 = 10 << 8 | 16;
-/// `NFTA_GEN_ID`.
-const GENERATION_ID: u16 = 1;
+const OBJECTS: [u32; 7] = [1, 5, 7, 9, 11, 24, 25];
+/// `NFNLGRP_NFTABLES` (linux/netfilter/nfnetlink.h).
+const RULES: [u32; 1] = [7];
+/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN` (linux/netfilter/nfnetlink.h, nf_tables.h).
+const NEW_GENERATION: u16 = 10 << 8 | 15;
 
+/// Both sockets hear of the host and of every namespace that it has a number for, as it has where a veth leads to.
 pub(super) struct LinuxWatch {
-    /// Changes of the host and of every namespace that it has a number for, as it has where a veth leads to.
     objects: Socket,
     rules: Socket,
-    generation: Option<u32>,
 }
 
 impl LinuxWatch {
@@ -40,64 +38,48 @@ impl LinuxWatch {
     pub(super) fn new(host: &Netns) -> Result<Self> {
         let failed = |error: io::Error| Error::internal(format!("cannot watch the kernel: {error}"));
         host.enter(|| {
-            let mut watch = Self {
-                objects: listen().map_err(failed)?,
-                rules: Socket::new(NETLINK_NETFILTER).map_err(failed)?,
-                generation: None,
-            };
-            watch.rules.bind_auto().map_err(failed)?;
-            watch.generation = watch.generation().map_err(failed)?;
-            Ok(watch)
+            let rules = listen(NETLINK_NETFILTER, &RULES).map_err(failed)?;
+            SockRef::from(&rules).attach_filter(&only(NEW_GENERATION)).map_err(failed)?;
+            Ok(Self { objects: listen(NETLINK_ROUTE, &OBJECTS).map_err(failed)?, rules })
         })?
-    }
-
-    /// The generation of the ruleset; `None` where the kernel has no nf_tables.
-    fn generation(&self) -> io::Result<Option<u32>> {
-        let mut request = Vec::with_capacity(20);
-        request.extend(20u32.to_ne_bytes());
-        request.extend(GET_GENERATION.to_ne_bytes());
-        // NLM_F_REQUEST.
-        request.extend(1u16.to_ne_bytes());
-        // Sequence number, port, and struct nfgenmsg, all zero.
-        request.extend([0; 12]);
-        self.rules.send(&request, 0)?;
-        let (answer, _) = self.rules.recv_from_full()?;
-        Ok(generation_of(&answer))
     }
 }
 
 impl Watch for LinuxWatch {
     fn wait(&mut self, limit: Duration) -> Result<Option<Extent>> {
         let failed = |error: io::Error| Error::internal(format!("cannot watch the kernel: {error}"));
-        let end = Instant::now() + limit;
-        loop {
-            let generation = self.generation().map_err(failed)?;
-            let rules_changed = generation != self.generation;
-            self.generation = generation;
-            let changed = drain(&self.objects).map_err(failed)?.max(rules_changed.then_some(Extent::Host));
-            if changed.is_some() {
-                return Ok(changed);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            let pause = PollTimeout::try_from(left.min(RULES_INTERVAL)).unwrap_or(PollTimeout::ZERO);
-            match poll(&mut [PollFd::new(self.objects.as_fd(), PollFlags::POLLIN)], pause) {
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(errno) => return Err(failed(errno.into())),
-            }
+        let sockets = [&self.objects, &self.rules];
+        let mut ready = sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+        match poll(&mut ready, PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX)) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
         }
+        sockets.into_iter().try_fold(None, |changed, socket| Ok(changed.max(drain(socket).map_err(failed)?)))
     }
 }
 
-fn listen() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
+fn listen(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;
     socket.set_non_blocking(true)?;
     socket.set_listen_all_namespaces(true)?;
-    GROUPS.iter().try_for_each(|group| socket.add_membership(*group))?;
+    groups.iter().try_for_each(|group| socket.add_membership(*group))?;
     Ok(socket)
+}
+
+/// A socket filter (bpf(4), classic) that takes netlink messages of one type: the half-word at byte 4, which it loads as
+/// big-endian and the kernel writes in its own order.
+fn only(kind: u16) -> [SockFilter; 4] {
+    const LOAD_HALF: u16 = 0x28;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let kind = u16::from_be_bytes(kind.to_ne_bytes());
+    [
+        SockFilter::new(LOAD_HALF, 0, 0, 4),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, kind.into()),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
 }
 
 /// Reads what has come, and says where it happened: what comes from another namespace than the socket's own carries
@@ -119,38 +101,5 @@ fn drain(socket: &Socket) -> io::Result<Option<Extent>> {
             Err(nix::Error::EAGAIN) => return Ok(changed),
             Err(errno) => return Err(errno.into()),
         }
-    }
-}
-
-/// Reads `NFTA_GEN_ID` (big-endian) of an answer: header 16 bytes, nfgenmsg 4, attributes.
-pub(super) fn generation_of(answer: &[u8]) -> Option<u32> {
-    let mut attributes = answer.get(20..)?;
-    while let [l0, l1, t0, t1, rest @ ..] = attributes {
-        let length = usize::from(u16::from_ne_bytes([*l0, *l1]));
-        let value = rest.get(..length.checked_sub(4)?)?;
-        if u16::from_ne_bytes([*t0, *t1]) == GENERATION_ID {
-            return value.try_into().ok().map(u32::from_be_bytes);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_generation_is_found_among_attributes() {
-        let mut answer = vec![0; 20];
-        answer.extend([5, 0, 3, 0, 9, 0, 0, 0]);
-        answer.extend([8, 0, 1, 0, 0, 0, 1, 2]);
-        assert_eq!(generation_of(&answer), Some(258));
-        for end in 0..answer.len() {
-            assert_eq!(generation_of(&answer[..end]), None, "{end}");
-        }
-        // An attribute that says it is shorter than its own header.
-        answer[20] = 1;
-        assert_eq!(generation_of(&answer), None);
     }
 }

@@ -19,7 +19,7 @@ fn what_others_break_is_back_within_a_second() {
     // What is somebody else's is there before and after.
     host.ok("nft add table inet theirs; nft add chain inet theirs c; ip link add theirs type bridge");
     let look = "linkspan exec web ip -o addr show eth0 scope global | awk '{print $2, $4}'; linkspan exec web ip route; linkspan exec web cat /sys/class/net/eth0/address; linkspan exec web ip -6 route show default; \
-                linkspan exec web cat /sys/class/net/eth0/operstate";
+                linkspan exec web cat /sys/class/net/eth0/operstate; linkspan exec web nft list ruleset";
     let before = (Snapshot::of(&host), host.ok(look));
     let mut slowest = Duration::ZERO;
     for damage in [
@@ -37,6 +37,8 @@ fn what_others_break_is_back_within_a_second() {
         inside("ip addr flush dev eth0"),
         inside("ip route del default"),
         inside("ip link set eth0 down"),
+        inside("nft flush ruleset"),
+        inside("nft flush chain ip linkspan requests"),
     ] {
         host.ok(&damage);
         let broken = Instant::now();
@@ -66,37 +68,62 @@ fn a_flush_under_traffic_is_over_before_anybody_notices() {
     let outside = host.neighbour("outside", 0);
     host.ok("linkspan network create app");
     web(&host, "web", "--network app -p 8080:80");
+    let flush = "until linkspan verify >/dev/null; do :; done; nft flush ruleset; begin=$(date +%s%N)
+        until nft list map inet linkspan publish4_any 2>/dev/null | grep -q 8080; do :; done
+        echo $((($(date +%s%N) - begin) / 1000000))";
     let mut times = Vec::new();
-    for _ in 0..10 {
-        host.ok("nft flush ruleset");
-        let broken = Instant::now();
-        let back = || host.ok("nft list table inet linkspan 2>/dev/null | grep -c 8080 || true") != "0";
-        assert!(within(ONE_SECOND, back), "the rules are not back");
-        times.push(broken.elapsed());
+    for _ in 0..5 {
+        let text = host.ok(format!("for turn in $(seq 10); do {flush}; done"));
+        times.extend(text.lines().map(|line| line.parse::<u64>().expect("milliseconds")));
         assert!(outside.fetch("10.99.0.1", 8080).is_some());
     }
-    times.sort();
-    assert!(times[5] < Duration::from_millis(600), "{times:?}");
+    times.sort_unstable();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!("rules back after a flush: median {median} ms, worst {worst} ms of {}", times.len());
+    assert!(median < 300 && worst < 1000, "{times:?}");
 }
 
 #[test]
 fn verify_says_what_differs_and_puts_it_right() {
     let host = host();
-    host.ok("linkspan network create app");
+    host.ok("linkspan network create --ipv6 app");
     web(&host, "web", "--network app -p 8080:80");
     says(&host.ok("linkspan verify"), &["objects are as they should be"]);
-    // Rules inside of a sandbox are not watched: this is found by whoever looks.
-    host.ok("linkspan exec web nft flush ruleset");
+    // Settings inside of a sandbox are not told of: this is found by whoever looks.
+    host.ok("linkspan exec web sh -c 'echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_ra'");
     let ran = host.sh("linkspan verify");
     assert_eq!(ran.status, status::DIFFERS, "{ran}");
-    says(&ran.stdout, &["missing", "table ip linkspan", "sandbox", "web"]);
+    says(&ran.stdout, &["different", "accept_ra", "endpoint"]);
     let json = host.sh("linkspan verify --format json");
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!(
         (json["Differences"][0]["Kind"].as_str(), json["Differences"][0]["Fixed"].as_bool()),
-        (Some("missing"), Some(false))
+        (Some("different"), Some(false))
     );
-    says(&host.ok("linkspan verify --fix"), &["missing, put right"]);
+    says(&host.ok("linkspan verify --fix"), &["different, put right"]);
     says(&host.ok("linkspan verify"), &["objects are as they should be"]);
-    assert_eq!(host.inside("web").dig("web").len(), 1, "names are back");
+    assert_eq!(host.ok("linkspan exec web cat /proc/sys/net/ipv6/conf/eth0/accept_ra"), "0");
+}
+
+#[test]
+fn the_hosts_resolver_may_be_replaced_in_any_way() {
+    let host = host();
+    host.set_resolv_conf("nameserver 10.99.0.2\nsearch one.example\n");
+    host.ok("linkspan network create app");
+    sleeper(&host, "client", "--network app");
+    // `/etc/resolv.conf` is a mount of its own here; what it stands for is replaced as others do.
+    host.ok("mkdir $T/etc && cp /etc/resolv.conf $T/etc/ && mount --bind $T/etc /etc");
+    let (there, other) = ("/etc/resolv.conf", "/etc/other.conf");
+    for (way, change) in [
+        ("two", format!("echo search two.example > {there}")),
+        ("three", format!("echo search three.example > {there}.new && mv {there}.new {there}")),
+        ("four", format!("echo search four.example > {other} && ln -sf {other} {there}")),
+        ("five", format!("echo search five.example > {other}.new && mv {other}.new {other}")),
+    ] {
+        host.ok(change);
+        let changed = Instant::now();
+        let followed = || host.inside("client").ok("cat /etc/resolv.conf").contains(&format!("search {way}.example"));
+        assert!(within(Duration::from_secs(2), followed), "{way}");
+        assert!(changed.elapsed() < ONE_SECOND + Duration::from_millis(300), "{way}: {:?}", changed.elapsed());
+    }
 }
