@@ -108,6 +108,38 @@ fn an_endpoint_with_ports() {
 }
 
 #[test]
+fn a_network_of_two_subnets_and_an_endpoint_that_asks_for_all_there_is() {
+    let mut network = network(|_| {});
+    network.pools.push(Pool {
+        subnet: "10.2.0.0/24".parse().unwrap(),
+        range: None,
+        gateway: Some("10.2.0.254/24".parse().unwrap()),
+        aux_addresses: Default::default(),
+    });
+    insta::assert_snapshot!(text(&BridgeDriver.network_values(&network).unwrap()));
+    let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let endpoint = EndpointRecord {
+        link_local: vec!["169.254.9.9".parse().unwrap(), "fe80::9".parse().unwrap()],
+        options: [
+            option("sysctls", "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.accept_ra=2"),
+            option("host_interface_name", "web0"),
+        ]
+        .into(),
+        ..endpoint(&network)
+    };
+    let context = EndpointContext {
+        network: &network,
+        endpoint: &endpoint,
+        place: &Place::Netns("/netns/web".into()),
+        retired: None,
+        ports: &[],
+        publish_v4: &[],
+        publish_v6: &[],
+    };
+    insta::assert_snapshot!(text(&BridgeDriver.endpoint_values(&context).unwrap()));
+}
+
+#[test]
 fn an_endpoint_that_leaves_is_a_port_that_forwards_nothing() {
     insta::assert_snapshot!(endpoint_text(&network(|_| {}), &[], Some(7)));
 }

@@ -4,8 +4,8 @@
 
 mod support;
 
-use linkspan_model::{EndpointSpec, Result, SandboxSpec};
-use support::{Host, assert_same_lines, network, sandbox};
+use linkspan_model::{EndpointSpec, NetworkSpec, Result, SandboxSpec};
+use support::{Host, assert_same_lines, network, sandbox, subnets};
 
 /// A name and what it does.
 type Operation = (&'static str, fn(&Host) -> Result<()>);
@@ -25,9 +25,30 @@ fn lines(snapshot: &linkspan_engine::Snapshot) -> String {
     networks.chain(sandboxes).chain(endpoints).chain(settings).collect::<Vec<_>>().join("\n")
 }
 
-const OPERATIONS: [Operation; 4] = [
+/// An endpoint that asks for all there is.
+fn demanding() -> EndpointSpec {
+    let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    EndpointSpec {
+        link_local: vec!["169.254.9.9".parse().unwrap(), "fe80::9".parse().unwrap()],
+        links: vec!["db:store".parse().unwrap()],
+        options: [
+            option("sysctls", "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.neigh.IFNAME.ucast_solicit=5"),
+            option("host_interface_name", "web0"),
+            option("advertise_addr_nmsgs", "3"),
+        ]
+        .into(),
+        ..EndpointSpec::on("wide")
+    }
+}
+
+const OPERATIONS: [Operation; 6] = [
     ("create network", |host| host.engine.create_network(network("new")).map(drop)),
     ("create sandbox", |host| host.engine.create_sandbox(published("new", &["app", "other"])).map(drop)),
+    ("create network of a configuration", |host| {
+        let spec = NetworkSpec { config_from: Some("plan".to_owned()), ..network("new") };
+        host.engine.create_network(spec).map(drop)
+    }),
+    ("connect with everything", |host| host.engine.connect("web", demanding()).map(drop)),
     ("connect", |host| host.engine.connect("web", EndpointSpec::on("other")).map(drop)),
     ("join", |host| {
         let endpoint = host.engine.create_endpoint(EndpointSpec::on("other"))?.id.to_string();
@@ -42,6 +63,13 @@ fn prepared() -> Host {
     let host = Host::new();
     host.network("app");
     host.network("other");
+    let plan = NetworkSpec {
+        driver: "none".to_owned(),
+        config_only: true,
+        ..subnets("plan", &["10.7.0.0/24", "10.8.0.0/24"])
+    };
+    host.engine.create_network(plan).unwrap();
+    host.engine.create_network(subnets("wide", &["10.5.0.0/30", "10.6.0.0/24", "fd12:5::/64", "fd12:6::/64"])).unwrap();
     host.sandbox("web", &["app"]);
     host
 }
@@ -112,8 +140,10 @@ fn a_start_makes_good_what_a_crash_interrupted() {
 #[test]
 fn everything_made_can_be_removed() {
     let host = prepared();
-    for (_, operation) in OPERATIONS.iter().take(2) {
-        operation(&host).unwrap();
+    for (name, operation) in OPERATIONS {
+        if name != "create network" && name != "join" {
+            operation(&host).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
     }
     host.engine.purge().unwrap();
     let (kernel, records) = host.snapshot();

@@ -44,17 +44,15 @@ impl Controller {
             },
         };
         let ipam = self.ipam_of(network)?;
-        let mut refusal = None;
-        for pool in tried {
+        let mut refusals = Vec::new();
+        for pool in &tried {
             match ipam.request_address(pool, wanted, mac) {
                 Ok(net) => return Ok(Some(net)),
-                // What rests will be free in a moment; the engine asks again. What is full stays so.
-                Err(error) if refusal.is_none() || error.class() == ErrorClass::Unavailable => refusal = Some(error),
-                Err(_) => {}
+                Err(error) => refusals.push(error),
             }
         }
-        let error = refusal.unwrap_or_else(|| Error::internal("there was no pool to ask"));
-        Err(name_address_holder(state, network, wanted, error).context(format!("network {}", network.name())))
+        let error = name_address_holder(state, network, wanted, no_room(&tried, refusals));
+        Err(error.context(format!("network {}", network.name())))
     }
 
     pub(super) fn choose_mac(
@@ -96,6 +94,19 @@ pub(super) fn describe(state: &State, endpoint: &EndpointRecord) -> String {
         Some(sandbox) => format!("sandbox {}", sandbox.name),
         None => format!("endpoint {}", endpoint.id.short()),
     }
+}
+
+/// Why none of `pools` gives an address, each of which said why.
+fn no_room(pools: &[&Pool], refusals: Vec<Error>) -> Error {
+    // What rests will be free in a moment: the engine asks again.
+    let resting = refusals.iter().position(|error| error.class() == ErrorClass::Unavailable);
+    let telling = refusals.len() == 1 || !refusals.iter().all(|error| error.class() == ErrorClass::Exhausted);
+    if telling && let Some(error) = refusals.into_iter().nth(resting.unwrap_or(0)) {
+        return error;
+    }
+    let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
+    Error::exhausted(format!("no free address is left in subnets {}", subnets.join(", ")))
+        .fix("remove unused endpoints, or make a network with larger subnets")
 }
 
 /// The IPAM driver knows that an address is taken; the engine knows by whom.

@@ -102,7 +102,9 @@ impl Controller {
             }
         }
         let _operation = self.operate(&self.network_operations);
-        let networks: Vec<_> = self.read().networks.values().cloned().collect();
+        let mut networks: Vec<_> = self.read().networks.values().cloned().collect();
+        // Configurations stay until nothing is made of them any more.
+        networks.sort_by_key(|network| network.spec.config_only);
         for network in networks {
             self.unmake_network(&network)?;
         }

@@ -5,7 +5,9 @@ use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
 use linkspan_engine::{Config, Controller, Durability, ForwardPolicy, Parts, RecordChange, Resolver, Snapshot, Store};
 use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
 use linkspan_kernel::{FakeKernel, Flow, HostNetworks, Kernel, Place, Plan, Retirement, Values};
-use linkspan_model::{EndpointSpec, Error, MacAddr, NetworkSpec, PortRange, Protocol, Result, SandboxId, SandboxSpec};
+use linkspan_model::{
+    EndpointSpec, Error, MacAddr, NetworkSpec, PoolSpec, PortRange, Protocol, Result, SandboxId, SandboxSpec,
+};
 use linkspan_store::MemoryStore;
 use std::{
     collections::HashMap,
@@ -98,6 +100,7 @@ impl Kernel for FaultyKernel {
         self.inner.check_ports_free(address, protocol, ports)
     }
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
+        self.fail.step("read_sysctl")?;
         self.inner.read_sysctl(place, path)
     }
 }
@@ -214,6 +217,20 @@ fn start(
 
 pub fn network(name: &str) -> NetworkSpec {
     NetworkSpec::new(name.parse().unwrap(), "bridge")
+}
+
+/// A network of these subnets.
+pub fn subnets(name: &str, subnets: &[&str]) -> NetworkSpec {
+    let mut spec = network(name);
+    spec.enable_ipv6 = subnets.iter().any(|subnet| subnet.contains(':'));
+    let pool = |subnet: &&str| PoolSpec {
+        subnet: subnet.parse().unwrap(),
+        ip_range: None,
+        gateway: None,
+        aux_addresses: Default::default(),
+    };
+    spec.ipam.pools = subnets.iter().map(pool).collect();
+    spec
 }
 
 pub fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {

@@ -215,6 +215,61 @@ mod tests {
         );
     }
 
+    /// A field as it must stand in a list separated by commas.
+    fn quoted(field: &str) -> String {
+        if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    }
+
+    fn written(spec: &EndpointSpec) -> String {
+        let mut fields = vec![format!("name={}", spec.network)];
+        fields.extend(spec.ipv4.map(|ip| format!("ip={ip}")));
+        fields.extend(spec.ipv6.map(|ip| format!("ip6={ip}")));
+        fields.extend(spec.mac.map(|mac| format!("mac-address={mac}")));
+        fields.extend(spec.link_local.iter().map(|ip| format!("link-local-ip={ip}")));
+        fields.extend(spec.aliases.iter().map(|alias| format!("alias={alias}")));
+        fields.extend(spec.links.iter().map(|link| format!("link={link}")));
+        fields.extend(spec.interface.iter().map(|name| format!("interface={name}")));
+        fields.push(format!("gw-priority={}", spec.gateway_priority));
+        fields.extend(spec.options.iter().map(|(key, value)| format!("driver-opt={key}={value}")));
+        fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",")
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            name in "[a-z][a-z0-9-]{0,8}",
+            (ipv4, ipv6, mac) in proptest::prelude::any::<(Option<[u8; 4]>, Option<[u8; 16]>, Option<[u8; 6]>)>(),
+            aliases in proptest::collection::vec("[a-z_-]{1,9}", 0..3),
+            links in proptest::collection::vec(("[a-z]{1,9}", "[a-z]{1,9}"), 0..3),
+            link_local in proptest::collection::vec(proptest::prelude::any::<[u8; 2]>(), 0..3),
+            interface in proptest::option::of("[a-z][a-z0-9.]{0,9}"),
+            gateway_priority: i32,
+            options in proptest::collection::btree_map("[a-z.]{1,12}", "[!-~]([ -~]{0,12}[!-~])?", 0..3),
+        ) {
+            let spec = EndpointSpec {
+                // Docker's name for network bridge.
+                network: if name == "default" { "bridge".to_owned() } else { name },
+                ipv4: ipv4.map(Ipv4Addr::from),
+                ipv6: ipv6.map(Ipv6Addr::from),
+                mac: mac.map(MacAddr::local),
+                link_local: link_local.into_iter().map(|[a, b]| Ipv4Addr::new(169, 254, a, b).into()).collect(),
+                aliases,
+                links: links.into_iter().map(|(name, alias)| LinkSpec { name, alias }).collect(),
+                interface,
+                gateway_priority,
+                options,
+            };
+            proptest::prop_assert_eq!(network(&written(&spec)), Ok(spec));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text: String) {
+            if let Ok(spec) = network(&text) {
+                proptest::prop_assert!(!spec.network.is_empty() || text.is_empty());
+            }
+        }
+    }
+
     #[test]
     fn bad_networks_say_why() {
         for (text, why) in [

@@ -1,6 +1,6 @@
 //! Bad input: one clear line, the documented exit code, and nothing left behind.
 
-use crate::support::{host, says, sleeper, status};
+use crate::support::{host, refuses_all, says, sleeper, status};
 use linkspan_testkit::Host;
 
 /// Each command is refused with its status, in one line that says all the words, and changes nothing.
@@ -48,6 +48,30 @@ fn networks_that_cannot_be_made() {
     );
     // The name and the subnets of what was refused are free.
     host.ok("linkspan network create --subnet 10.6.0.0/24 x");
+}
+
+#[test]
+fn more_than_anybody_needs() {
+    let host = host();
+    host.ok("linkspan network create app");
+    let long = "x".repeat(300);
+    let value = "linkspan network create --label a=$(head -c 4097 /dev/zero | tr '\\0' x) x".to_owned();
+    let many = |flag: &str, number: u32| format!("$(seq -f '{flag}' {number})");
+    let create = |what: String| format!("linkspan sandbox create --network app {what}");
+    let cases: [(String, &[&str]); 10] = [
+        (format!("linkspan network create {} x", many("--label l%g", 1001)), &["1001 labels", "at most 1000"]),
+        (format!("linkspan network create --label {long}=a x"), &["300 bytes", "at most 255"]),
+        (value, &["4097 bytes", "at most 4096"]),
+        (format!("linkspan network create {} x", many("-o o%g=1", 101)), &["101 options", "at most 100"]),
+        (format!("linkspan network create {} x", many("--subnet 10.9.%g.0/24", 65)), &["65 subnets", "at most 64"]),
+        (create(many("--network-alias a%g", 101)), &["101 aliases", "at most 100"]),
+        (create(many("--add-host h%g:10.0.0.1", 1001)), &["1001 lines", "at most 1000"]),
+        (create(many("--dns 10.0.0.%g", 33)), &["33 DNS servers", "at most 32"]),
+        (create("-p 1-65535 -p 1-65535 -p 1-65535 -p 1-65535".to_owned()), &["262140 published ports", "196605"]),
+        (create("--dns-option $'a\\nnameserver 10.9.9.9'".to_owned()), &["control characters"]),
+    ];
+    refuses_all(&host, cases.map(|(command, words)| (status::INVALID, command, words)));
+    host.ok(format!("linkspan network create {} x", many("--label l%g", 1000)));
 }
 
 #[test]

@@ -67,6 +67,9 @@ pub(in crate::cli) struct Args {
     /// Let standalone sandboxes join, on a network of swarm scope
     #[arg(long)]
     attachable: bool,
+    /// Make the network of a swarm's routing mesh; drivers of this host make none
+    #[arg(long, hide = true)]
+    ingress: bool,
     /// How far the network reaches; drivers of this host make local ones
     #[arg(long, value_name = "SCOPE", value_parser = scope)]
     scope: Option<Scope>,
@@ -124,6 +127,10 @@ impl Args {
             );
         }
         let pools = pools(&self.subnet, &self.ip_range, &self.gateway, &self.aux_address)?;
+        if self.ingress {
+            return Err(Error::invalid("--ingress asks for the network of a swarm's routing mesh")
+                .fix("leave it out: drivers of this host make networks of scope local only"));
+        }
         let driver = self.driver.unwrap_or_else(|| if self.config_only { "none" } else { "bridge" }.to_owned());
         let mut spec = parse::network_named(&self.name, &driver)?;
         spec.config_only = self.config_only;
@@ -227,6 +234,36 @@ mod tests {
         assert_eq!(v6.gateway, Some("fd01:5::1".parse().unwrap()));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn each_subnet_gets_what_lies_in_it(
+            subnets in proptest::collection::btree_map(0..200u8, (25..30u8, 1..4u8, proptest::bool::ANY), 1..6),
+            turn: u8,
+        ) {
+            let expected: Vec<PoolSpec> = subnets.iter().map(|(&third, &(prefix, gateway, range))| {
+                let address = |last: u8| std::net::Ipv4Addr::new(10, 5, third, last);
+                let net = |prefix: u8| IpNet::new(address(0).into(), prefix).unwrap();
+                PoolSpec {
+                    subnet: net(prefix),
+                    ip_range: range.then(|| net(prefix + 1)),
+                    gateway: Some(address(gateway).into()),
+                    aux_addresses: [(format!("a{third}"), address(gateway + 1).into())].into(),
+                }
+            }).collect();
+            // In whatever order each is given.
+            let turned = |by: usize| {
+                let mut pools: Vec<&PoolSpec> = expected.iter().collect();
+                pools.rotate_left(by % expected.len());
+                pools
+            };
+            let subnets: Vec<IpNet> = expected.iter().map(|pool| pool.subnet).collect();
+            let ranges: Vec<IpNet> = turned(turn.into()).iter().filter_map(|pool| pool.ip_range).collect();
+            let gateways: Vec<IpAddr> = turned(usize::from(turn) + 1).iter().filter_map(|pool| pool.gateway).collect();
+            let aux: Vec<(String, IpAddr)> = turned(usize::from(turn) + 2).iter().flat_map(|pool| pool.aux_addresses.clone()).collect();
+            proptest::prop_assert_eq!(pools(&subnets, &ranges, &gateways, &aux), Ok(expected));
+        }
+    }
+
     #[test]
     fn dockers_spellings() {
         let spec =
@@ -246,6 +283,7 @@ mod tests {
             ("--subnet 10.0.0.0/16 --subnet 10.0.1.0/24 n", "overlap"),
             ("--subnet 10.0.0.0/16 --aux-address a=10.0.0.3 --aux-address a=10.0.0.4 n", "both 10.0.0.3 and 10.0.0.4"),
             ("--scope swarm n", "scope local only"),
+            ("--ingress n", "--ingress"),
             ("a/b", "invalid name"),
         ] {
             let error = spec(flags).unwrap_err().to_string();
