@@ -10,6 +10,7 @@
 //! - `query` reads a question, `answer` writes what the directory knows,
 //!   `reply` keeps what an upstream server said and writes it with its TTLs
 //!   counted down;
+//! - `limits` is what one sandbox may take, and `suspend` what whoever serves next carries on;
 //! - `responder` decides: own answer, cached reply, refusal or a forward;
 //! - `forward` carries a forward out: `race` says which server is asked when,
 //!   `exchange` asks one server, `cache` remembers, `resolv_conf` follows the host.
@@ -24,6 +25,7 @@ mod forward;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod limits;
 mod query;
 mod race;
 mod reply;
@@ -32,6 +34,7 @@ mod responder;
 mod server;
 mod socket;
 mod stats;
+mod suspend;
 mod tcp;
 mod udp;
 mod upstreams;
@@ -40,4 +43,5 @@ pub use directory::Directory;
 pub use linkspan_engine::{Knowledge, Question, Service};
 pub use server::{DnsConfig, DnsServer};
 pub use stats::Stats;
+pub use suspend::{Conversation, Suspended};
 pub use upstreams::Upstreams;

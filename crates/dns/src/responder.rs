@@ -5,6 +5,7 @@ use crate::{
     answer::{OwnAnswer, udp_limit, write_refusal},
     cache::{AskFlags, Key},
     forward::Forwarder,
+    limits::{InFlight, Permit, Share},
     query::{Malformed, Query, question_of, text_of},
     resolv_conf::HostServers,
     stats::Counters,
@@ -21,13 +22,7 @@ use std::{
     },
     time::Instant,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
-
-/// The most forwarded queries in flight, over all sandboxes.
-const MAX_IN_FLIGHT: usize = 1024;
-
-/// The most forwarded queries in flight of one sandbox.
-const MAX_IN_FLIGHT_PER_SANDBOX: usize = 256;
+use tokio::sync::SetOnce;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +35,7 @@ pub(crate) enum Transport {
 pub(crate) struct Client {
     sandbox: SandboxId,
     policy: RwLock<Policy>,
-    in_flight: Arc<Semaphore>,
+    pub(crate) share: Share,
     turn: AtomicU32,
 }
 
@@ -64,11 +59,12 @@ impl From<Upstreams> for Policy {
 }
 
 impl Client {
-    pub(crate) fn new(sandbox: SandboxId, upstreams: Upstreams) -> Self {
+    /// A sandbox that may ask `rate` queries a second; 0 is no bound.
+    pub(crate) fn new(sandbox: SandboxId, upstreams: Upstreams, rate: u32) -> Self {
         Self {
             sandbox,
             policy: RwLock::new(upstreams.into()),
-            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT_PER_SANDBOX)),
+            share: Share::new(rate, Instant::now()),
             turn: AtomicU32::new(0),
         }
     }
@@ -93,7 +89,7 @@ pub(crate) struct Forward {
     query: Query,
     key: Key,
     transport: Transport,
-    _permits: [OwnedSemaphorePermit; 2],
+    _permit: Permit,
 }
 
 /// Decides and writes answers; shared by all sandboxes.
@@ -101,7 +97,7 @@ pub(crate) struct Responder {
     directory: SetOnce<Weak<dyn Directory>>,
     host: HostServers,
     forwarder: Forwarder,
-    in_flight: Arc<Semaphore>,
+    in_flight: InFlight,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -112,7 +108,7 @@ impl Responder {
             directory: SetOnce::new(),
             host: HostServers::new(resolv_conf),
             forwarder: Forwarder::new(counters.clone()),
-            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            in_flight: InFlight::default(),
             counters,
         }
     }
@@ -217,16 +213,14 @@ impl Responder {
             self.note_truncation(reply.write(&query, limit(&query, transport), now, out));
             return Response::Ready;
         }
-        let own = client.in_flight.clone().try_acquire_owned();
-        let all = self.in_flight.clone().try_acquire_owned();
-        let (Ok(own), Ok(all)) = (own, all) else {
+        let Some(permit) = client.share.forward(&self.in_flight, now) else {
             // SERVFAIL rather than REFUSED: every client takes it and may try again.
             self.counters.refused.add();
             write_refusal(&query.metadata, Some(&query.question), query.edns, ResponseCode::ServFail, out);
             return Response::Ready;
         };
         self.counters.forwarded.add();
-        Response::Forward(Box::new(Forward { query, key, transport, _permits: [own, all] }))
+        Response::Forward(Box::new(Forward { query, key, transport, _permit: permit }))
     }
 
     /// Asks the upstream servers and writes the answer into `out`.

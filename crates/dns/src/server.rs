@@ -1,5 +1,5 @@
 use crate::{
-    Directory, Stats, Upstreams,
+    Conversation, Directory, Stats, Suspended, Upstreams,
     responder::{Client, Responder},
     socket, tcp, udp,
 };
@@ -9,14 +9,15 @@ use linkspan_model::{Error, ErrorClass, Result, SandboxId};
 use std::{
     collections::{HashMap, hash_map::Entry},
     io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddrV4},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
     net::{TcpListener, UdpSocket},
     runtime::Handle,
-    task::AbortHandle,
+    sync::watch,
+    task::JoinHandle,
 };
 
 /// Settings of the resolver.
@@ -26,11 +27,17 @@ pub struct DnsConfig {
     pub resolv_conf: PathBuf,
     /// The address inside each sandbox.
     pub address: Ipv4Addr,
+    /// Queries a second that one sandbox may ask; what is more waits. 0 is no bound.
+    pub rate: u32,
 }
 
 impl Default for DnsConfig {
     fn default() -> Self {
-        Self { resolv_conf: "/etc/resolv.conf".into(), address: Ipv4Addr::new(127, 0, 0, 11) }
+        Self {
+            resolv_conf: "/etc/resolv.conf".into(),
+            address: Ipv4Addr::new(127, 0, 0, 11),
+            rate: crate::limits::QUERIES,
+        }
     }
 }
 
@@ -42,19 +49,48 @@ pub struct DnsServer {
     responder: Arc<Responder>,
     runtime: Handle,
     address: Ipv4Addr,
+    rate: u32,
     served: Mutex<HashMap<SandboxId, Served>>,
+    /// Sandboxes whose sockets somebody else has still, with their ports.
+    expected: Mutex<HashMap<SandboxId, u16>>,
+    stop: watch::Sender<bool>,
 }
 
 /// A sandbox that is served, until this is dropped.
 struct Served {
     client: Arc<Client>,
     port: u16,
-    tasks: [AbortHandle; 2],
+    /// None while its sockets are awaited.
+    tasks: Option<Tasks>,
+}
+
+/// What serves a sandbox.
+struct Tasks {
+    udp: JoinHandle<Vec<(SocketAddrV4, Vec<u8>)>>,
+    udp_socket: Arc<UdpSocket>,
+    tcp: JoinHandle<(TcpListener, Vec<Conversation>)>,
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        if let Some(tasks) = &self.tasks {
+            tasks.udp.abort();
+            tasks.tcp.abort();
+        }
+    }
+}
+
+/// The wish that serving be suspended.
+#[derive(Clone)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns once it is wished.
+    pub(crate) async fn told(&mut self) {
+        // A server that is dropped aborts its tasks itself.
+        if self.0.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -67,7 +103,10 @@ impl DnsServer {
             responder: Arc::new(Responder::new(config.resolv_conf)),
             runtime,
             address: config.address,
+            rate: config.rate,
             served: Mutex::default(),
+            expected: Mutex::default(),
+            stop: watch::Sender::new(false),
         }
     }
 
@@ -97,31 +136,87 @@ impl DnsServer {
         if let Some(served) = self.served().get(&sandbox) {
             return exists(served.port);
         }
+        let client = Arc::new(Client::new(sandbox, upstreams, self.rate));
+        let expected = lock(&self.expected).remove(&sandbox);
+        if let (Some(expected), Some(port)) = (expected, port)
+            && expected == port
+        {
+            self.served().insert(sandbox, Served { client, port, tasks: None });
+            return Ok(port);
+        }
         // Opened without the lock: a port that is handed over may take a while.
         let pair = socket::open(netns, self.address, port)?;
         let port = pair.port;
         match self.served().entry(sandbox) {
             Entry::Occupied(other) => exists(other.get().port),
             Entry::Vacant(place) => {
-                let served = self.spawn(sandbox, pair, upstreams).map_err(|error| {
+                let tasks = self.spawn(&client, pair.udp, pair.tcp, Vec::new(), Vec::new()).map_err(|error| {
                     Error::unavailable(format!("cannot serve names to sandbox {sandbox:?}: {error}"))
                 })?;
-                place.insert(served);
+                place.insert(Served { client, port, tasks: Some(tasks) });
                 Ok(port)
             }
         }
     }
 
-    fn spawn(&self, sandbox: SandboxId, pair: socket::Pair, upstreams: Upstreams) -> io::Result<Served> {
+    fn spawn(
+        &self,
+        client: &Arc<Client>,
+        udp: std::net::UdpSocket,
+        tcp: std::net::TcpListener,
+        unanswered: Vec<(SocketAddrV4, Vec<u8>)>,
+        conversations: Vec<Conversation>,
+    ) -> io::Result<Tasks> {
         let _runtime = self.runtime.enter();
-        let udp = UdpSocket::from_std(pair.udp)?;
-        let tcp = TcpListener::from_std(pair.tcp)?;
-        let client = Arc::new(Client::new(sandbox, upstreams));
-        let tasks = [
-            self.runtime.spawn(udp::serve(udp, client.clone(), self.responder.clone())).abort_handle(),
-            self.runtime.spawn(tcp::serve(tcp, client.clone(), self.responder.clone())).abort_handle(),
-        ];
-        Ok(Served { client, port: pair.port, tasks })
+        let udp_socket = Arc::new(UdpSocket::from_std(udp)?);
+        let tcp = TcpListener::from_std(tcp)?;
+        let stop = || Stop(self.stop.subscribe());
+        let (client, responder) = (client.clone(), self.responder.clone());
+        let udp = udp::serve(udp_socket.clone(), unanswered, client.clone(), responder.clone(), stop());
+        let udp = self.runtime.spawn(udp);
+        let tcp = self.runtime.spawn(tcp::serve(tcp, conversations, client, responder, stop()));
+        Ok(Tasks { udp, udp_socket, tcp })
+    }
+
+    /// Announces that the sockets of these sandboxes, each with its port, will come by
+    /// [`resume`](Self::resume): to serve one of them on its port opens none.
+    pub fn expect(&self, sandboxes: impl IntoIterator<Item = (SandboxId, u16)>) {
+        lock(&self.expected).extend(sandboxes);
+    }
+
+    /// Stops serving for good, and gives back everything that is to be carried on. What is asked from then
+    /// on waits in the sockets. Not to be called from an asynchronous task.
+    pub fn suspend(&self) -> Vec<Suspended> {
+        self.stop.send_replace(true);
+        let served = std::mem::take(&mut *self.served());
+        let suspend = |(sandbox, mut served): (SandboxId, Served)| {
+            let Tasks { udp, udp_socket, tcp } = served.tasks.take()?;
+            self.runtime.block_on(async move {
+                // A task that panicked has lost its sockets; the sandbox is served anew then.
+                let unanswered = udp.await.ok()?;
+                let (tcp, conversations) = tcp.await.ok()?;
+                let udp = Arc::into_inner(udp_socket)?.into_std().ok()?;
+                let tcp = tcp.into_std().ok()?;
+                Some(Suspended { sandbox, port: served.port, udp, tcp, unanswered, conversations })
+            })
+        };
+        served.into_iter().filter_map(suspend).collect()
+    }
+
+    /// Carries on what was suspended, as far as it is [expected](Self::expect) and has been served since;
+    /// the rest is closed.
+    pub fn resume(&self, suspended: impl IntoIterator<Item = Suspended>) {
+        let mut all = self.served();
+        for Suspended { sandbox, port, udp, tcp, unanswered, conversations } in suspended {
+            let Some(served) = all.get_mut(&sandbox).filter(|served| served.port == port && served.tasks.is_none())
+            else {
+                continue;
+            };
+            match self.spawn(&served.client, udp, tcp, unanswered, conversations) {
+                Ok(tasks) => served.tasks = Some(tasks),
+                Err(error) => tracing::error!(%error, ?sandbox, "its name server could not be carried on"),
+            }
+        }
     }
 
     /// Changes where names that are not ours go; nothing happens where the sandbox is
@@ -145,14 +240,23 @@ impl DnsServer {
         self.served().get(&sandbox).map(|served| served.port)
     }
 
+    /// Every sandbox that is served, with its port.
+    pub fn ports(&self) -> Vec<(SandboxId, u16)> {
+        self.served().iter().map(|(&sandbox, served)| (sandbox, served.port)).collect()
+    }
+
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
         self.responder.counters.read()
     }
 
     fn served(&self) -> MutexGuard<'_, HashMap<SandboxId, Served>> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.served)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Resolver for DnsServer {

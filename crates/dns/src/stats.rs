@@ -43,8 +43,10 @@ counters! {
     forwarded,
     /// Forwarded queries that no upstream server answered in time or well.
     failures,
-    /// Queries turned away because too many were in flight.
+    /// Queries and connections turned away because their sandbox had too many.
     refused,
+    /// Times a sandbox had to wait because it asked too fast.
+    throttled,
     /// Packets that were no proper query.
     malformed,
     /// Answers cut to the size the client takes over UDP.

@@ -5,9 +5,11 @@
 mod client;
 mod dig;
 mod forwarding;
+mod limits;
 mod namespace;
 mod own_names;
 mod serving;
+mod suspend;
 mod tcp;
 mod upstream;
 mod world;

@@ -75,9 +75,21 @@ impl World {
 
     /// One that follows the file `resolv_conf`.
     pub(crate) fn following(resolv_conf: PathBuf) -> Self {
+        Self::with(DnsConfig { resolv_conf, ..DnsConfig::default() })
+    }
+
+    /// One with these settings.
+    pub(crate) fn with(config: DnsConfig) -> Self {
+        Self::made_of(config, Arc::default())
+    }
+
+    /// One that knows `names`.
+    pub(crate) fn knowing(names: Arc<Names>) -> Self {
+        Self::made_of(DnsConfig::default(), names)
+    }
+
+    fn made_of(config: DnsConfig, names: Arc<Names>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let names = Arc::<Names>::default();
-        let config = DnsConfig { resolv_conf, ..DnsConfig::default() };
         let dns = DnsServer::start(config, runtime.handle().clone());
         dns.attach(&names);
         Self { names, dns, _runtime: runtime }
