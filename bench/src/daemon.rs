@@ -55,14 +55,14 @@ impl Daemon {
             },
         })?;
         resolver.attach(&engine);
-        let api = linkspan_api::Daemon::new(Arc::clone(&engine))?;
+        let (api, _) = linkspan_api::Daemon::new(Arc::clone(&engine))?;
         let socket = places.path("run/linkspan.sock");
         let listener = {
             let _context = runtime.enter();
             UnixListener::bind(&socket)?
         };
         let served = api.clone();
-        let serving = Some(runtime.spawn(async move { served.serve(listener).await }));
+        let serving = Some(runtime.spawn(async move { served.serve(listener, Vec::new()).await }));
         let client = Client::new(socket)?;
         Ok(Self { client, engine, kernel, api, serving, runtime: Some(runtime), places })
     }

@@ -14,12 +14,12 @@ mod status;
 mod wire;
 
 pub use client::{Client, EventStream, Lease};
-pub use server::Daemon;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use server::fuzzing;
+pub use server::{Carried, Daemon, Order, Role};
 pub use status::status_of;
 pub use wire::{
-    API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, JoinRequest, LabelFilter, PruneRequest, VERSION_HEADER,
-    VerifyRequest, VersionInfo,
+    API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, JoinRequest, LabelFilter, PruneRequest, UpgradeRequest,
+    VERSION_HEADER, VerifyRequest, VersionInfo,
 };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use linkspan_engine::NetworkView;
 use linkspan_model::Error;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 /// The version of this API. It changes when a request that was understood no longer is, or
 /// when an answer loses something.
@@ -14,7 +14,7 @@ pub const API_VERSION: u32 = 1;
 pub const VERSION_HEADER: &str = "linkspan-api-version";
 
 /// The largest body of a request, in bytes.
-pub(crate) const BODY_LIMIT: usize = 4 << 20;
+pub(crate) const BODY_LIMIT: usize = 1 << 20;
 
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,14 @@ pub struct ExitRequest {
 pub struct VerifyRequest {
     /// Whether the difference is written.
     pub fix: bool,
+}
+
+/// Which program takes over from the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeRequest {
+    /// Its path; the daemon's own where absent.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
 }
 
 /// Which unused networks are removed: all that pass every filter.

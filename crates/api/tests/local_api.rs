@@ -60,7 +60,7 @@ impl Served {
             },
         })
         .unwrap();
-        let daemon = Daemon::new(controller).unwrap();
+        let (daemon, _) = Daemon::new(controller).unwrap();
         let socket = dir.path().join("socket");
         let listener = UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -69,7 +69,7 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                serving.serve(listener).await.unwrap();
+                serving.serve(listener, Vec::new()).await.unwrap();
             });
         });
         Self { client: Client::new(socket).unwrap(), daemon, thread: Some(thread), dir }

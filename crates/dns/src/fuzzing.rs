@@ -54,7 +54,7 @@ pub fn client_query(input: &[u8]) {
     let responder = Responder::new("/nonexistent".into());
     let directory = Arc::new(Anything);
     responder.attach(&directory);
-    let client = Client::new(SandboxId::from_bytes([1; 32]), Upstreams::Nobody);
+    let client = Client::new(SandboxId::from_bytes([1; 32]), Upstreams::Nobody, 0);
     let transport = if tcp { Transport::Tcp } else { Transport::Udp };
     let mut out = vec![];
     let response = responder.respond(&client, packet, transport, Instant::now(), &mut out);

@@ -8,6 +8,7 @@
 //! rollback, repair and dry runs are all that one mechanism.
 
 mod fake;
+pub mod fds;
 mod kernel;
 mod linux;
 mod netns;

@@ -1,7 +1,9 @@
 //! One method a path.
 
 use super::{Client, path};
-use crate::wire::{DisconnectRequest, ExitRequest, JoinRequest, PruneRequest, VerifyRequest};
+use crate::wire::{
+    DisconnectRequest, ExitRequest, JoinRequest, PruneRequest, UpgradeRequest, VerifyRequest, VersionInfo,
+};
 use hyper::Method;
 use linkspan_engine::{EndpointView, Info, NetworkView, ProcessRecord, SandboxView, Verification, Warned};
 use linkspan_model::{EndpointSpec, NetworkId, NetworkSpec, Result, SandboxSpec};
@@ -105,6 +107,11 @@ impl Client {
     /// [`Controller::verify`](linkspan_engine::Controller::verify).
     pub fn verify(&self, fix: bool) -> Result<Verification> {
         self.post("/verify", &VerifyRequest { fix })
+    }
+
+    /// Has another daemon take over, and returns once it serves; only root may.
+    pub fn upgrade(&self, request: &UpgradeRequest) -> Result<VersionInfo> {
+        self.post("/upgrade", request)
     }
 
     /// [`Controller::purge`](linkspan_engine::Controller::purge).

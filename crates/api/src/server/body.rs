@@ -1,5 +1,6 @@
 //! Answers that stay open: lines of JSON.
 
+use super::connection::Connection;
 use axum::{
     body::{Body, Bytes},
     http::header::CONTENT_TYPE,
@@ -10,6 +11,10 @@ use serde::Serialize;
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 use tokio::sync::mpsc;
@@ -18,20 +23,27 @@ use tokio_stream::Stream;
 /// The end that lines are written to. Its `closed()` returns when the client has gone.
 pub(super) type Lines = mpsc::Sender<Bytes>;
 
-struct LineStream(mpsc::Receiver<Bytes>);
+struct LineStream {
+    lines: mpsc::Receiver<Bytes>,
+    unwritten: Arc<AtomicBool>,
+}
 
 impl Stream for LineStream {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|line| line.map(Ok))
+        let line = self.lines.poll_recv(context);
+        if let Poll::Ready(Some(_)) = line {
+            self.unwritten.store(true, Relaxed);
+        }
+        line.map(|line| line.map(Ok))
     }
 }
 
-/// An answer that goes on until the returned sender is dropped.
-pub(super) fn lines() -> (Lines, Response) {
-    let (sender, receiver) = mpsc::channel(64);
-    let body = Body::from_stream(LineStream(receiver));
+/// An answer on `connection` that goes on until the returned sender is dropped.
+pub(super) fn lines(connection: &Connection) -> (Lines, Response) {
+    let (sender, lines) = mpsc::channel(64);
+    let body = Body::from_stream(LineStream { lines, unwritten: connection.unwritten.clone() });
     (sender, ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 

@@ -1,8 +1,7 @@
 use super::failure::Failure;
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
-    http::StatusCode,
+    extract::{FromRequest, Request},
 };
 use linkspan_model::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -14,17 +13,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| Failure(unread(&rejection)))?;
+        // Its size was looked at when it was read.
+        let unread = |error| Error::invalid(format!("the body of the request cannot be read: {error}"));
+        let body = Bytes::from_request(request, state).await.map_err(unread)?;
         Ok(Self(parse(&body)?))
-    }
-}
-
-fn unread(rejection: &BytesRejection) -> Error {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Error::invalid("the body of the request is too large")
-            .fix(format!("keep it below {} bytes", crate::wire::BODY_LIMIT))
-    } else {
-        Error::invalid(format!("the body of the request cannot be read: {rejection}"))
     }
 }
 

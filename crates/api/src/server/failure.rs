@@ -1,7 +1,7 @@
 use crate::{status::status_of, wire::ErrorBody};
 use axum::{
     Json,
-    http::{Method, Uri},
+    http::{HeaderValue, Method, Uri, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use linkspan_model::{Error, ErrorClass};
@@ -27,7 +27,12 @@ impl IntoResponse for Failure {
         } else {
             tracing::debug!(%error, class = ?error.class(), "request refused");
         }
-        (status_of(error.class()), Json(ErrorBody { error })).into_response()
+        let class = error.class();
+        let mut response = (status_of(class), Json(ErrorBody { error })).into_response();
+        if class == ErrorClass::Unavailable {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

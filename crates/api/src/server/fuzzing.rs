@@ -2,7 +2,9 @@
 //! inputs without a fuzzer.
 
 use super::extract::Strict;
-use crate::wire::{BODY_LIMIT, DisconnectRequest, ExitRequest, JoinRequest, PruneRequest, VerifyRequest};
+use crate::wire::{
+    BODY_LIMIT, DisconnectRequest, ExitRequest, JoinRequest, PruneRequest, UpgradeRequest, VerifyRequest,
+};
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
@@ -31,6 +33,7 @@ pub fn request_body(input: &[u8]) {
         b'd' => body_of::<DisconnectRequest>(body),
         b'j' => body_of::<JoinRequest>(body),
         b'x' => body_of::<ExitRequest>(body),
+        b'u' => body_of::<UpgradeRequest>(body),
         b'v' => body_of::<VerifyRequest>(body),
         b'r' => body_of::<ProcessRecord>(body),
         _ => {}

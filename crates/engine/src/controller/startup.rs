@@ -12,7 +12,7 @@ use linkspan_failpoint::{Point, hit};
 use linkspan_kernel::{Change, Kernel, Owner, Plan, Value, Values};
 use linkspan_model::{EndpointId, NetworkSpec, Result, SandboxId};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
     thread,
@@ -28,6 +28,11 @@ impl Controller {
     /// Starts an engine: reads the records, finishes or undoes what a crash interrupted, brings the
     /// kernel to the desired state by writing only what differs, and makes the built-in networks.
     pub fn start(parts: Parts) -> Result<Arc<Self>> {
+        Self::take_over(parts, &BTreeSet::new())
+    }
+
+    /// The same after an engine that has ended by giving way to this one: these sandboxes are still on their leases.
+    pub fn take_over(parts: Parts, leases: &BTreeSet<SandboxId>) -> Result<Arc<Self>> {
         let Parts { kernel, store, resolver, drivers, ipam, config } = parts;
         prepare_directories(&config)?;
         let reaper = Arc::new(reaper::Reaper::new(&config.state_dir));
@@ -51,7 +56,7 @@ impl Controller {
             reaper: Arc::clone(&reaper),
         });
         controller.restore_addresses();
-        let leaving = controller.drop_what_is_gone()?;
+        let leaving = controller.drop_what_is_gone(leases)?;
         controller.restore_names();
         // Before anything is put back: what is left in a sandbox of an endpoint, such as its default route, is in the way.
         let leaving = match controller.delete_links(&leaving) {
@@ -138,14 +143,15 @@ impl Controller {
 
     /// Drops records of what was being made or removed when the engine ended, and of sandboxes
     /// whose namespace is gone. Returns the endpoints whose links are still to be deleted.
-    fn drop_what_is_gone(&self) -> Result<Vec<EndpointId>> {
+    fn drop_what_is_gone(&self, leases: &BTreeSet<SandboxId>) -> Result<Vec<EndpointId>> {
         let mut state = self.write();
         let mut changes = Vec::new();
         let gone: Vec<SandboxRecord> = state
             .sandboxes
             .values()
             .filter(|sandbox| {
-                sandbox.phase != Phase::Ready || sandbox.leased || !self.namespace_lives(&sandbox.namespace)
+                let abandoned = sandbox.leased && !leases.contains(&sandbox.id);
+                sandbox.phase != Phase::Ready || abandoned || !self.namespace_lives(&sandbox.namespace)
             })
             .cloned()
             .collect();

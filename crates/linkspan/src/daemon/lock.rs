@@ -9,7 +9,10 @@ use nix::{
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -76,6 +79,12 @@ pub(super) fn be_the_daemon(place: &Place) -> Result<Held> {
         Error::in_use(format!("a daemon serves {} already", place.socket.display()))
             .fix("stop it with `linkspan system stop`, or choose another --socket and --state-dir")
     })
+}
+
+/// The place of the daemon, which another one has shared: the lock goes when both have let it go.
+pub(super) fn shared(file: OwnedFd) -> Result<Held> {
+    Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| Error::internal(format!("the lock that was shared is none: {errno}")))
 }
 
 /// Waits for other commands that are starting the daemon.

@@ -1,9 +1,11 @@
 //! Being the daemon, and finding or starting it.
 
 mod claim;
+mod handover;
 mod limits;
 mod lock;
 mod log;
+mod running;
 mod serve;
 mod socket;
 mod start;
@@ -12,7 +14,7 @@ mod watch;
 pub(crate) use limits::close_output;
 
 use crate::exit::Outcome;
-use linkspan_api::Client;
+use linkspan_api::{Client, UpgradeRequest, VersionInfo};
 use linkspan_model::{Error, Result};
 use std::{
     io::Write as _,
@@ -56,12 +58,24 @@ impl Place {
 
 It serves the network and mount namespace that it is started in, so that several hosts can live on \
          one machine. SIGTERM and `linkspan system stop` end it; networks and sandboxes stay as they are, and \
-         the next daemon takes them over. It takes its socket from systemd where systemd gives one. What it \
-         logs goes to standard error; LINKSPAN_LOG chooses how much (error, warn, info, debug, trace).")]
+         the next daemon takes them over. `linkspan system upgrade` has another one take over at once, with nothing \
+         lost. It takes its socket from systemd where systemd gives one. What it logs goes to standard error; LINKSPAN_LOG chooses how much (error, warn, info, debug, trace).")]
 pub(crate) struct Args {
     /// Report on standard output when ready, then close it
     #[arg(long, hide = true)]
     background: bool,
+    /// Take over from the daemon at standard input
+    #[arg(long, hide = true, conflicts_with = "background")]
+    take_over: bool,
+    /// Questions a second that one sandbox may ask the name server; what is more waits. 0 is no bound
+    #[arg(long, value_name = "NUMBER", env = "LINKSPAN_DNS_RATE", hide_env_values = true, default_value_t = 50_000)]
+    dns_rate: u32,
+}
+
+/// What a daemon was started with.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    dns_rate: u32,
 }
 
 /// What a daemon in the background says to whom started it, as one line of JSON.
@@ -77,6 +91,11 @@ enum Report {
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let place = place.absolute()?;
     log::start();
+    let settings = Settings { dns_rate: args.dns_rate };
+    if args.take_over {
+        let served = serve::take_over(&place, settings);
+        return Ok(served.inspect_err(|error| tracing::error!(%error, "cannot take over"))?);
+    }
     let report = |report: &Report| {
         if args.background
             && let Ok(line) = serde_json::to_string(report)
@@ -86,7 +105,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
             close_output();
         }
     };
-    let served = serve::serve(&place, || report(&Report::Ready));
+    let served = serve::serve(&place, settings, || report(&Report::Ready));
     if let Err(error) = &served {
         if args.background {
             tracing::error!(%error, "cannot serve");
@@ -103,6 +122,18 @@ pub(crate) fn client(place: &Place) -> Result<Client> {
         start::start(&place.absolute()?, &client)?;
     }
     Ok(client)
+}
+
+/// Has `program` take over from the daemon at `place`, or its own program where none is given; where no daemon
+/// runs, one is started.
+pub(crate) fn replace(place: &Place, program: Option<PathBuf>) -> Result<VersionInfo> {
+    let place = place.absolute()?;
+    let client = Client::new(&place.socket)?;
+    if client.is_answered()? {
+        return client.upgrade(&UpgradeRequest { program });
+    }
+    start::start(&place, &client)?;
+    client.version()
 }
 
 /// Stops the daemon at `place` and waits until it has ended; whether there was one.

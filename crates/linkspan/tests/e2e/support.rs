@@ -16,6 +16,7 @@ pub(crate) mod status {
     pub(crate) const FORBIDDEN: i32 = 9;
     pub(crate) const PERMISSION: i32 = 10;
     pub(crate) const UNSUPPORTED: i32 = 11;
+    pub(crate) const UNAVAILABLE: i32 = 12;
     pub(crate) const INCOMPATIBLE: i32 = 13;
     pub(crate) const DIFFERS: i32 = 14;
     /// `linkspan run` and `exec`: the failure is linkspan's, not the program's.

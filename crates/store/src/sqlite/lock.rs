@@ -2,8 +2,8 @@ use super::fault::Faults;
 use linkspan_model::{Error, Result};
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Read, Seek as _, Write},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::Path,
 };
 
@@ -11,13 +11,13 @@ use std::{
 /// back when the process ends however it ends. The file holds the PID for people and messages.
 #[derive(Debug)]
 pub(super) struct StateLock {
-    _file: File,
+    file: File,
 }
 
 impl StateLock {
     /// Takes the lock of `directory`, or fails with `InUse` and the holder.
     pub(super) fn take(directory: &Path) -> Result<Self> {
-        let fault = |e: &std::io::Error| Faults::new(directory).io(e);
+        let fault = |e: &io::Error| Faults::new(directory).io(e);
         let path = directory.join("linkspan.lock");
         let mut file = OpenOptions::new()
             .read(true)
@@ -36,8 +36,24 @@ impl StateLock {
             }
             Err(TryLockError::Error(error)) => return Err(fault(&error)),
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(|e| fault(&e))?;
-        Ok(Self { _file: file })
+        Self::hold(file).map_err(|e| fault(&e))
+    }
+
+    /// The lock of `directory` that another process has taken and shares.
+    pub(super) fn shared(directory: &Path, file: File) -> Result<Self> {
+        Self::hold(file).map_err(|e| Faults::new(directory).io(&e))
+    }
+
+    /// The same for another process.
+    pub(super) fn share(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from)
+    }
+
+    fn hold(mut file: File) -> io::Result<Self> {
+        file.rewind()?;
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { file })
     }
 }
 

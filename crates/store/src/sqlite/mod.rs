@@ -17,7 +17,7 @@ mod write;
 use checkpoint::Checkpointer;
 use fault::Faults;
 use linkspan_engine::{Durability, EndpointRecord, NetworkRecord, RecordChange, SandboxRecord, Snapshot, Store};
-use linkspan_model::{Error, Result};
+use linkspan_model::Result;
 use lock::StateLock;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 pub use schema::SCHEMA_VERSION;
@@ -25,7 +25,10 @@ use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -46,7 +49,7 @@ pub struct SqliteStore {
     writer: Mutex<Writer>,
     checkpointer: Checkpointer,
     faults: Faults,
-    _lock: StateLock,
+    lock: StateLock,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,42 @@ impl SqliteStore {
     pub fn open(directory: &Path) -> Result<Self> {
         let faults = Faults::new(directory);
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| faults.io(&e))?;
-        let lock = StateLock::take(directory)?;
+        Self::open_locked(directory, StateLock::take(directory)?)
+    }
+
+    /// The same where a process that has the store open shares its `lock` (see [`share_lock`](Self::share_lock)) and
+    /// writes nothing any more.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_shared(directory: &Path, lock: OwnedFd) -> Result<Self> {
+        Self::open_locked(directory, StateLock::shared(directory, lock.into())?)
+    }
+
+    /// Its lock for another process, which the kernel takes back when both have ended.
+    ///
+    /// # Errors
+    /// `Internal` where the kernel gives no file descriptor.
+    pub fn share_lock(&self) -> Result<OwnedFd> {
+        self.lock.share().map_err(|e| self.faults.io(&e))
+    }
+
+    /// Whether the store in `directory`, which another process has open, could be opened: nothing is changed.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), and `Incompatible` also where the schema would have to be changed: that
+    /// could not be taken back.
+    pub fn check(directory: &Path) -> Result<()> {
+        let faults = Faults::new(directory);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(faults.file(), flags).map_err(|e| faults.sqlite(e))?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| faults.sqlite(e))?;
+        schema::check(&connection, &faults)?;
+        snapshot(&connection, &faults).map(drop)
+    }
+
+    fn open_locked(directory: &Path, lock: StateLock) -> Result<Self> {
+        let faults = Faults::new(directory);
         let file = faults.file();
         // SQLite would make it readable for all; its log gets the mode of the database.
         OpenOptions::new()
@@ -84,7 +122,7 @@ impl SqliteStore {
         let checkpointer = Checkpointer::start(file.to_owned(), &faults)?;
         tune(&connection).map_err(|e| faults.sqlite(e))?;
         let writer = Mutex::new(Writer { connection, durability: Durability::Power });
-        Ok(Self { writer, checkpointer, faults, _lock: lock })
+        Ok(Self { writer, checkpointer, faults, lock })
     }
 
     /// The database file.
@@ -118,14 +156,7 @@ fn tune(connection: &Connection) -> rusqlite::Result<()> {
 
 impl Store for SqliteStore {
     fn load(&self) -> Result<Snapshot> {
-        let writer = self.writer();
-        let connection = &writer.connection;
-        Ok(Snapshot {
-            networks: self.table(connection, "network", |record: &NetworkRecord| record.id)?,
-            sandboxes: self.table(connection, "sandbox", |record: &SandboxRecord| record.id)?,
-            endpoints: self.table(connection, "endpoint", |record: &EndpointRecord| record.id)?,
-            settings: settings(connection).map_err(|e| self.faults.sqlite(e))?,
-        })
+        snapshot(&self.writer().connection, &self.faults)
     }
 
     fn commit(&self, changes: &[RecordChange], durability: Durability) -> Result<()> {
@@ -139,31 +170,36 @@ impl Store for SqliteStore {
     }
 }
 
-impl SqliteStore {
-    /// Reads the records of `table` by what `key` takes from them.
-    fn table<K: Ord, R: DeserializeOwned>(
-        &self,
-        connection: &Connection,
-        table: &str,
-        key: impl Fn(&R) -> K,
-    ) -> Result<BTreeMap<K, R>> {
-        let fault = |e| self.faults.sqlite(e);
-        let mut statement =
-            connection.prepare(&format!("SELECT lower(hex(id)), record FROM {table}")).map_err(fault)?;
-        let mut rows = statement.query(()).map_err(fault)?;
-        let mut records = BTreeMap::new();
-        while let Some(row) = rows.next().map_err(fault)? {
-            let id = row.get::<_, String>(0).map_err(fault)?;
-            let text = row.get_ref(1).map_err(fault)?.as_str().map_err(|e| self.unreadable(table, &id, &e))?;
-            let record: R = serde_json::from_str(text).map_err(|e| self.unreadable(table, &id, &e))?;
-            records.insert(key(&record), record);
-        }
-        Ok(records)
-    }
+/// Reads everything.
+fn snapshot(connection: &Connection, faults: &Faults) -> Result<Snapshot> {
+    Ok(Snapshot {
+        networks: table(connection, faults, "network", |record: &NetworkRecord| record.id)?,
+        sandboxes: table(connection, faults, "sandbox", |record: &SandboxRecord| record.id)?,
+        endpoints: table(connection, faults, "endpoint", |record: &EndpointRecord| record.id)?,
+        settings: settings(connection).map_err(|e| faults.sqlite(e))?,
+    })
+}
 
-    fn unreadable(&self, table: &str, id: &str, why: &dyn std::fmt::Display) -> Error {
-        self.faults.damaged(format!("record of {table} {id} cannot be read: {why}"))
+/// Reads the records of `table` by what `key` takes from them.
+fn table<K: Ord, R: DeserializeOwned>(
+    connection: &Connection,
+    faults: &Faults,
+    table: &str,
+    key: impl Fn(&R) -> K,
+) -> Result<BTreeMap<K, R>> {
+    let fault = |e| faults.sqlite(e);
+    let unreadable =
+        |id: &str, why: &dyn std::fmt::Display| faults.damaged(format!("record of {table} {id} cannot be read: {why}"));
+    let mut statement = connection.prepare(&format!("SELECT lower(hex(id)), record FROM {table}")).map_err(fault)?;
+    let mut rows = statement.query(()).map_err(fault)?;
+    let mut records = BTreeMap::new();
+    while let Some(row) = rows.next().map_err(fault)? {
+        let id = row.get::<_, String>(0).map_err(fault)?;
+        let text = row.get_ref(1).map_err(fault)?.as_str().map_err(|e| unreadable(&id, &e))?;
+        let record: R = serde_json::from_str(text).map_err(|e| unreadable(&id, &e))?;
+        records.insert(key(&record), record);
     }
+    Ok(records)
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {

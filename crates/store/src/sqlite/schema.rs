@@ -23,7 +23,21 @@ pub(super) fn prepare(connection: &mut Connection, faults: &Faults) -> Result<()
     Ok(())
 }
 
-fn migrate(connection: &mut Connection, steps: &[&str], faults: &Faults) -> Result<()> {
+/// Checks that `connection` is to a whole store of ours with [`SCHEMA_VERSION`].
+pub(super) fn check(connection: &Connection, faults: &Faults) -> Result<()> {
+    let version = version_of(connection, MIGRATIONS.len() as i32, faults)?;
+    if version < SCHEMA_VERSION {
+        return Err(Error::incompatible(format!(
+            "the store {} has to be brought from schema {version} to {SCHEMA_VERSION}, which cannot be taken back",
+            faults.file().display()
+        ))
+        .fix("stop the daemon and start the new one; sandboxes keep running"));
+    }
+    Ok(())
+}
+
+/// The schema of the store at `connection`, which is not newer than `known`; 0 where it is empty.
+fn version_of(connection: &Connection, known: i32, faults: &Faults) -> Result<i32> {
     let number = |connection: &Connection, pragma: &str| {
         connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).or_fault(faults)
     };
@@ -39,7 +53,6 @@ fn migrate(connection: &mut Connection, steps: &[&str], faults: &Faults) -> Resu
         ))
         .fix("choose another state directory"));
     }
-    let known = steps.len() as i32;
     if version > known {
         return Err(Error::incompatible(format!(
             "the store {} was written by a newer linkspan (schema {version}, this one knows {known})",
@@ -47,6 +60,11 @@ fn migrate(connection: &mut Connection, steps: &[&str], faults: &Faults) -> Resu
         ))
         .fix("install that linkspan again, or choose another state directory"));
     }
+    Ok(version)
+}
+
+fn migrate(connection: &mut Connection, steps: &[&str], faults: &Faults) -> Result<()> {
+    let version = version_of(connection, steps.len() as i32, faults)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).or_fault(faults)?;
     if mode != "wal" {
