@@ -1,5 +1,6 @@
 //! Who reaches whom, all of it at once, as `docs/reachability.md` says; and again after whatever shakes the rules.
 
+mod adversary;
 mod cells;
 mod laws;
 mod page;
@@ -84,12 +85,12 @@ fn everybody_reaches_what_the_page_says_and_nothing_else() {
     let mut matrix = Matrix::new();
     let stored = page::stored();
     let [mut expected, mut bridged] = page::expected(&stored, &matrix.sources);
-    let filtered = br_netfilter(&matrix, false);
+    let filtered = br_netfilter(&matrix.topology, false);
     if update {
         expected = matrix.settled();
-        if br_netfilter(&matrix, true) {
+        if br_netfilter(&matrix.topology, true) {
             bridged = matrix.settled();
-            br_netfilter(&matrix, false);
+            br_netfilter(&matrix.topology, false);
         }
         page::store(&page::generated(&matrix.topology.host, &matrix.sources, &expected, &bridged));
     } else {
@@ -110,7 +111,7 @@ fn everybody_reaches_what_the_page_says_and_nothing_else() {
         matrix.compare(title, &expected);
     }
     if filtered {
-        br_netfilter(&matrix, true);
+        br_netfilter(&matrix.topology, true);
         matrix.compare("br_netfilter", &bridged);
     } else {
         skip_now("the kernel has no br_netfilter");
@@ -140,8 +141,8 @@ END",
 ];
 
 /// Switches filtering within bridges. Says whether the kernel can.
-fn br_netfilter(matrix: &Matrix, on: bool) -> bool {
+fn br_netfilter(topology: &Topology, on: bool) -> bool {
     let value = u8::from(on);
     let keys = ["iptables", "ip6tables"].map(|family| format!("net.bridge.bridge-nf-call-{family}={value}"));
-    matrix.topology.host.sh(format!("sysctl -qw {}", keys.join(" "))).status == 0
+    topology.host.sh(format!("sysctl -qw {}", keys.join(" "))).status == 0
 }

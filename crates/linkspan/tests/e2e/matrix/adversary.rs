@@ -1,0 +1,210 @@
+//! The matrix again with adversaries in sandboxes that have raw sockets, and what of their frames is seen where, by
+//! tcpdump in every other sandbox, on the host's bridges and by the neighbours.
+
+use super::{
+    Matrix, br_netfilter, page,
+    topology::{FAR, Family, GATEWAY, HOST, MEMBERS, NETWORKS, Network, Topology, places},
+};
+use crate::support::sleeper;
+use linkspan_testkit::{Background, Host, Place, within};
+use serde_json::json;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+/// What adversaries send. See its own documentation.
+const FRAMES: &str = include_str!("frames.py");
+
+/// A network like those of the matrix whose members may send what they like: what is sent there does arrive.
+const LOOSE: Network =
+    Network { name: "loose", number: 9, options: "-o antispoof=false", publish: &[], both_call: false };
+
+/// Networks with an adversary as the second member.
+const HAUNTED: [&str; 3] = ["app", "apart", "inner"];
+
+/// A tcpdump that writes what comes in.
+struct Watch {
+    /// A sandbox, a neighbour, or a bridge of the host.
+    place: String,
+    file: PathBuf,
+    _running: Background,
+}
+
+impl Watch {
+    fn start(host: &Host, place: &str, from: &Place<'_>, interface: &str) -> Self {
+        let file = host.tmp().join(format!("{place}.pcap"));
+        // Root may write there, whom tcpdump would otherwise become is nobody in particular.
+        let running = from.spawn(&format!("exec tcpdump -Z root -U -Q in -i {interface} -w {}", file.display()));
+        Self { place: place.to_owned(), file, _running: running }
+    }
+
+    /// Whose frames were seen, and which.
+    fn seen(&self) -> BTreeSet<(String, String)> {
+        let bytes = std::fs::read(&self.file).unwrap_or_default();
+        let marks = bytes.split(|byte| *byte == b'<').skip(1).filter_map(|rest| {
+            let mark = std::str::from_utf8(&rest[..rest.iter().position(|byte| *byte == b'>')?]).ok()?;
+            mark.split_once(':').map(|(sender, kind)| (sender.to_owned(), kind.to_owned()))
+        });
+        marks.collect()
+    }
+}
+
+/// Watches everything but the ports of the bridges, which see what is sent before anybody judges it.
+fn watch(topology: &Topology, further: &[&Network]) -> Vec<Watch> {
+    let host = &topology.host;
+    let mut watches = Vec::new();
+    for network in NETWORKS.iter().chain(further.iter().copied()) {
+        let bridge = format!("br-{}", network.name);
+        watches.push(Watch::start(host, &bridge, &host.here(), &bridge));
+        for member in [1, 2] {
+            let name = format!("{}{member}", network.name);
+            watches.push(Watch::start(host, &name, &host.inside(&name), "eth0"));
+        }
+    }
+    watches.push(Watch::start(host, "lo", &host.here(), "lo"));
+    for name in ["wire", "router"] {
+        let inside = Place::new(host, ["ip", "netns", "exec", name].map(str::to_owned).to_vec());
+        watches.push(Watch::start(host, name, &inside, "eth0"));
+    }
+    watches.iter().for_each(|watch| watch._running.until("listening on"));
+    watches
+}
+
+/// Lets the second member of a network loose for some seconds.
+fn adversary(host: &Host, network: &Network, seconds: f32) -> Background {
+    let name = format!("{}2", network.name);
+    let mac = |member: u8| host.inside(&format!("{}{member}", network.name)).ok("cat /sys/class/net/eth0/address");
+    let body = |name: &str, mac: String, network: &Network, number: u8| json!({ "name": name, "mac": mac, "v4": network.address(Family::V4, number), "v6": network.address(Family::V6, number) });
+    let who = json!({
+        "me": body(&name, mac(2), network, MEMBERS[1]),
+        "sibling": body("", mac(1), network, MEMBERS[0]),
+        "gateway": body("", host.ok(format!("cat /sys/class/net/br-{}/address", network.name)), network, GATEWAY),
+        "other": body("", String::new(), &NETWORKS[1], MEMBERS[0]),
+        "host": HOST,
+        "far": FAR,
+    });
+    let script = host.tmp().join("frames.py");
+    std::fs::write(&script, FRAMES).expect("an own directory");
+    host.inside(&name).spawn(&format!("exec python3 -u {} '{who}' {seconds}", script.display()))
+}
+
+/// The kinds of frames that an adversary sent, with where each may be seen.
+fn kinds(adversary: Background) -> Vec<(String, String)> {
+    let errors = adversary.errors();
+    let (status, output) = adversary.finish();
+    assert_eq!(status, 0, "{errors}{output}");
+    let pair = |line: &str| line.split_once(' ').map(|(kind, seen)| (kind.to_owned(), seen.to_owned()));
+    output.lines().filter_map(pair).collect()
+}
+
+/// Whether a frame of that class from the second member of `network` may be seen at a place.
+fn may_be_seen(network: &Network, class: &str, place: &str) -> bool {
+    let (bridge, sibling) = (format!("br-{}", network.name), format!("{}1", network.name));
+    match class {
+        "link" => place == bridge || (place == sibling && !network.options.contains("icc=false")),
+        "host" => place == bridge,
+        "far" => place == bridge || (place == "wire" && !network.is_internal()),
+        _ => false,
+    }
+}
+
+/// What is seen of an adversary's frames where it must not be, and what is not seen at all though it may; a line each.
+fn surprises(watches: &[Watch], network: &Network, kinds: &[(String, String)]) -> String {
+    let sender = format!("{}2", network.name);
+    let mut lines = String::new();
+    let seen: Vec<(&Watch, BTreeSet<(String, String)>)> = watches.iter().map(|watch| (watch, watch.seen())).collect();
+    for (kind, class) in kinds {
+        let mark = (sender.clone(), kind.clone());
+        // Itself it hears errors of the host about what it sent.
+        let places = seen.iter().filter(|(watch, marks)| watch.place != sender && marks.contains(&mark));
+        let places: Vec<&str> = places.map(|(watch, _)| watch.place.as_str()).collect();
+        for place in places.iter().filter(|place| !may_be_seen(network, class, place)) {
+            lines += &format!("{sender}: {kind} ({class}) is seen at {place}\n");
+        }
+        if may_be_seen(network, class, &format!("br-{}", network.name))
+            && places.is_empty()
+            && !kind.starts_with("own-to-sibling")
+        {
+            lines += &format!("{sender}: {kind} ({class}) is seen nowhere: was it sent?\n");
+        }
+    }
+    lines
+}
+
+/// Addresses, routes and the neighbours that are gateways, in everybody whom an adversary would like to mislead.
+fn minds(topology: &Topology) -> String {
+    let host = &topology.host;
+    let look = "ip -o addr | sed 's/valid_lft.*//'; ip route; ip -6 route | sed 's/ expires [0-9]*sec//'";
+    let mut text = host.ok(look);
+    for name in places().iter().filter(|name| NETWORKS.iter().any(|network| name.starts_with(network.name))) {
+        text += &host.inside(name).ok(format!("echo; echo {name}; {look}"));
+    }
+    text
+}
+
+#[test]
+fn with_adversaries_in_sandboxes_everybody_reaches_what_the_page_says_and_nothing_else() {
+    let mut matrix = Matrix::new();
+    let [expected, _] = page::expected(&page::stored(), &matrix.sources);
+    br_netfilter(&matrix.topology, false);
+    let haunted: Vec<&Network> = NETWORKS.iter().filter(|network| HAUNTED.contains(&network.name)).collect();
+    let watches = watch(&matrix.topology, &[]);
+    let before = minds(&matrix.topology);
+    let running: Vec<Background> =
+        haunted.iter().map(|network| adversary(&matrix.topology.host, network, 6.0)).collect();
+    running.iter().for_each(|adversary| adversary.until("own-to-far6"));
+    matrix.compare("with adversaries", &expected);
+    let sent: Vec<Vec<(String, String)>> = running.into_iter().map(kinds).collect();
+    assert!(sent[0].len() > 250, "{}", sent[0].len());
+    std::thread::sleep(Duration::from_millis(300));
+    let surprises: String =
+        haunted.iter().zip(&sent).map(|(network, kinds)| surprises(&watches, network, kinds)).collect();
+    assert!(surprises.is_empty(), "{surprises}");
+    assert_eq!(minds(&matrix.topology), before);
+    // And with filtering within bridges.
+    if br_netfilter(&matrix.topology, true) {
+        for network in &haunted {
+            kinds(adversary(&matrix.topology.host, network, 0.0));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let forbidden: String =
+            haunted.iter().zip(&sent).map(|(network, kinds)| self::surprises(&watches, network, kinds)).collect();
+        assert!(forbidden.is_empty(), "with br_netfilter: {forbidden}");
+        assert_eq!(minds(&matrix.topology), before);
+    }
+}
+
+#[test]
+fn without_anti_spoof_what_adversaries_forge_does_arrive() {
+    let topology = Topology::new();
+    let host = &topology.host;
+    let [v4, v6] = [Family::V4, Family::V6].map(|family| LOOSE.address(family, 0));
+    host.ok(format!(
+        "linkspan network create --ipv6 --subnet {v4}/24 --subnet {v6}/64 -o bridge=br-loose {} loose",
+        LOOSE.options
+    ));
+    for (name, number) in ["loose1", "loose2"].into_iter().zip(MEMBERS) {
+        let [v4, v6] = [Family::V4, Family::V6].map(|family| LOOSE.address(family, number));
+        sleeper(host, name, &format!("--network loose --ip {v4} --ip6 {v6}"));
+    }
+    // Which would look at what is malformed itself.
+    br_netfilter(&topology, false);
+    let watches = watch(&topology, &[&LOOSE]);
+    let sent = kinds(adversary(host, &LOOSE, 0.0));
+    let seen = || -> BTreeSet<String> {
+        let near = watches.iter().filter(|watch| ["br-loose", "loose1"].contains(&watch.place.as_str()));
+        near.flat_map(|watch| watch.seen().into_iter().map(|(_, kind)| kind)).collect()
+    };
+    let missing = || -> Vec<String> {
+        let seen = seen();
+        sent.iter()
+            .filter(|(kind, class)| class != "reserved" && !seen.contains(kind))
+            .map(|(kind, _)| kind.clone())
+            .collect()
+    };
+    assert!(within(Duration::from_secs(3), || missing().is_empty()), "the test cannot see: {:?}", missing());
+    // It is its own network that it is let loose on, not those of others.
+    let elsewhere: Vec<String> = (watches.iter())
+        .filter(|watch| !["br-loose", "loose1", "loose2", "wire", "lo"].contains(&watch.place.as_str()))
+        .flat_map(|watch| watch.seen().into_iter().map(|(_, kind)| format!("{kind} at {}", watch.place)))
+        .collect();
+    assert_eq!(elsewhere, [""; 0]);
+}
