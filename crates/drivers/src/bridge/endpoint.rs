@@ -1,4 +1,4 @@
-use super::{BridgeOptions, antispoof, bridge_name, mtu, options::GatewayMode, owner_of_endpoint, publish};
+use super::{BridgeOptions, antispoof, bridge_name, mtu, options::GatewayMode, owner_of_endpoint, publish, ruleset};
 use crate::endpoint_options;
 use ipnet::IpNet;
 use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, EndpointSysctl, NetworkRecord};
@@ -119,6 +119,9 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     }
 
     let comment = format!("endpoint {}", endpoint.id.short());
+    if let Some(name) = endpoint.options.get(HOST_INTERFACE) {
+        values.insert(Place::Host, &owner, ruleset::named_port(name, &comment));
+    }
     if options.antispoof {
         for element in antispoof::elements(endpoint, &comment) {
             values.insert(Place::Host, &owner, element);

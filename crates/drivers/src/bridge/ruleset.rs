@@ -18,7 +18,8 @@ pub(super) const TABLE: &str = "linkspan";
 /// What stands in the table.
 ///
 /// - `raw_prerouting`: bridges have `route_localnet` for ports published on the loopback of the
-///   host; here is what keeps sandboxes from using it to reach the loopback themselves.
+///   host; here is what keeps sandboxes from using it to reach the loopback themselves. What comes by a port
+///   and not by its bridge was a frame to 01:80:c2:00:00:0e, which a bridge hands over past all of its hooks.
 /// - `publish`: the destination of published ports, exact addresses before any address, single
 ///   ports before ranges.
 /// - `postrouting`: a connection that a network makes to a port published by itself, or that comes
@@ -30,6 +31,8 @@ pub(super) const TABLE: &str = "linkspan";
 /// - `to_network`: from what holds for all to what holds for few. Replies and internal networks first, then what
 ///   `publish` let in, then what answers at the sandboxes' own addresses: published ports in `direct`, echo of routed
 ///   networks, and everything of unprotected ones, which is for the outside and not for our other networks.
+/// - `errors`: an ICMP error belongs to the connection it quotes, whoever sent it. Those of sandboxes must quote one of
+///   their own network's.
 const BODY: &str = include_str!("ruleset.nft");
 
 /// What the host needs for `networks`.
@@ -74,6 +77,11 @@ pub(super) fn element(set: impl Into<String>, key: Vec<NftField>, data: Option<N
     })
 }
 
+/// The element of an endpoint whose host end has a name of the user's choice.
+pub(super) fn named_port(name: &str, comment: &str) -> Value {
+    element("named_ports", vec![NftField::Interface(name.to_owned())], None, comment)
+}
+
 /// The elements of a network.
 pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions) -> Vec<Value> {
     let bridge = NftField::Interface(bridge_name(network.id, options));
@@ -96,11 +104,11 @@ pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions)
         };
         elements.push(element(format!("{set}{}", suffix(family)), vec![bridge.clone()], None, &comment));
     }
-    for pool in network.pools.iter().filter(|pool| options.mode.of(pool.family()).translates()) {
+    for pool in &network.pools {
         let family = suffix(pool.family());
         let subnet = NftField::Net(pool.subnet);
         elements.push(element(format!("hairpin{family}"), vec![bridge.clone(), subnet.clone()], None, &comment));
-        if options.masquerade {
+        if options.masquerade && options.mode.of(pool.family()).translates() {
             elements.push(element(format!("masquerade{family}"), vec![subnet], None, &comment));
         }
     }

@@ -5,7 +5,7 @@ use super::{
     Matrix, br_netfilter, page,
     topology::{FAR, Family, GATEWAY, HOST, MEMBERS, NETWORKS, Network, Topology, places},
 };
-use crate::support::sleeper;
+use crate::support::{host, sleeper};
 use linkspan_testkit::{Background, Host, Place, within};
 use serde_json::json;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
@@ -16,6 +16,9 @@ const FRAMES: &str = include_str!("frames.py");
 /// A network like those of the matrix whose members may send what they like: what is sent there does arrive.
 const LOOSE: Network =
     Network { name: "loose", number: 9, options: "-o antispoof=false", publish: &[], both_call: false };
+
+/// A network without IPv6, on a host that therefore is no router of it and believes router advertisements.
+const OLD: Network = Network { name: "old", number: 8, options: "", publish: &[], both_call: false };
 
 /// Networks with an adversary as the second member.
 const HAUNTED: [&str; 3] = ["app", "apart", "inner"];
@@ -71,19 +74,27 @@ fn watch(topology: &Topology, further: &[&Network]) -> Vec<Watch> {
 /// Lets the second member of a network loose for some seconds.
 fn adversary(host: &Host, network: &Network, seconds: f32) -> Background {
     let name = format!("{}2", network.name);
-    let mac = |member: u8| host.inside(&format!("{}{member}", network.name)).ok("cat /sys/class/net/eth0/address");
-    let body = |name: &str, mac: String, network: &Network, number: u8| json!({ "name": name, "mac": mac, "v4": network.address(Family::V4, number), "v6": network.address(Family::V6, number) });
+    let_loose(&host.inside(&name), &name, network, seconds)
+}
+
+/// Lets an adversary loose by `eth0` of a place that takes itself for the second member of a network.
+fn let_loose(place: &Place<'_>, name: &str, network: &Network, seconds: f32) -> Background {
+    let host = place.host();
+    let body = |number: u8, mac: String| json!({ "mac": mac, "v4": network.address(Family::V4, number), "v6": network.address(Family::V6, number) });
+    let mac = "cat /sys/class/net/eth0/address";
+    let other = &NETWORKS[1];
     let who = json!({
-        "me": body(&name, mac(2), network, MEMBERS[1]),
-        "sibling": body("", mac(1), network, MEMBERS[0]),
-        "gateway": body("", host.ok(format!("cat /sys/class/net/br-{}/address", network.name)), network, GATEWAY),
-        "other": body("", String::new(), &NETWORKS[1], MEMBERS[0]),
+        "name": name,
+        "me": body(MEMBERS[1], place.ok(mac)),
+        "sibling": body(MEMBERS[0], host.inside(&format!("{}1", network.name)).ok(mac)),
+        "gateway": body(GATEWAY, host.ok(format!("cat /sys/class/net/br-{}/address", network.name))),
+        "other": { "v4": other.address(Family::V4, MEMBERS[0]), "v6": other.address(Family::V6, MEMBERS[0]) },
         "host": HOST,
         "far": FAR,
     });
     let script = host.tmp().join("frames.py");
     std::fs::write(&script, FRAMES).expect("an own directory");
-    host.inside(&name).spawn(&format!("exec python3 -u {} '{who}' {seconds}", script.display()))
+    place.spawn(&format!("exec python3 -u {} '{who}' {seconds}", script.display()))
 }
 
 /// The kinds of frames that an adversary sent, with where each may be seen.
@@ -132,7 +143,8 @@ fn surprises(watches: &[Watch], network: &Network, kinds: &[(String, String)]) -
 /// Addresses, routes and the neighbours that are gateways, in everybody whom an adversary would like to mislead.
 fn minds(topology: &Topology) -> String {
     let host = &topology.host;
-    let look = "ip -o addr | sed 's/valid_lft.*//'; ip route; ip -6 route | sed 's/ expires [0-9]*sec//'";
+    let look =
+        "ip -o addr | sed 's/ tentative//; s/valid_lft.*//'; ip route; ip -6 route | sed 's/ expires [0-9]*sec//'";
     let mut text = host.ok(look);
     for name in places().iter().filter(|name| NETWORKS.iter().any(|network| name.starts_with(network.name))) {
         text += &host.inside(name).ok(format!("echo; echo {name}; {look}"));
@@ -147,6 +159,13 @@ fn with_adversaries_in_sandboxes_everybody_reaches_what_the_page_says_and_nothin
     br_netfilter(&matrix.topology, false);
     let haunted: Vec<&Network> = NETWORKS.iter().filter(|network| HAUNTED.contains(&network.name)).collect();
     let watches = watch(&matrix.topology, &[]);
+    let host = &matrix.topology.host;
+    // A connection that others send errors about, and a server of the host that no sandbox is to find by a detour.
+    for far in [format!("4:{}", FAR[0]), format!("6:[{}]", FAR[1])] {
+        host.inside("other1").ok(format!("echo x | socat -u - UDP{far}:80,sourceport=80,reuseaddr"));
+    }
+    let servers =
+        ["UDP4-RECV:7001", "UDP6-RECV:7001,ipv6only=1"].map(|at| host.here().spawn(&format!("exec socat -u {at} -")));
     let before = minds(&matrix.topology);
     let running: Vec<Background> =
         haunted.iter().map(|network| adversary(&matrix.topology.host, network, 6.0)).collect();
@@ -158,6 +177,7 @@ fn with_adversaries_in_sandboxes_everybody_reaches_what_the_page_says_and_nothin
     let surprises: String =
         haunted.iter().zip(&sent).map(|(network, kinds)| surprises(&watches, network, kinds)).collect();
     assert!(surprises.is_empty(), "{surprises}");
+    servers.iter().for_each(|server| assert_eq!(server.output(), ""));
     assert_eq!(minds(&matrix.topology), before);
     // And with filtering within bridges.
     if br_netfilter(&matrix.topology, true) {
@@ -207,4 +227,35 @@ fn without_anti_spoof_what_adversaries_forge_does_arrive() {
         .flat_map(|watch| watch.seen().into_iter().map(|(_, kind)| format!("{kind} at {}", watch.place)))
         .collect();
     assert_eq!(elsewhere, [""; 0]);
+}
+
+#[test]
+fn a_host_that_believes_routers_believes_no_sandbox() {
+    let host = host();
+    host.ok(format!("linkspan network create --subnet {}/24 -o bridge=br-old old", OLD.address(Family::V4, 0)));
+    sleeper(&host, "old1", &format!("--network old --ip {}", OLD.address(Family::V4, MEMBERS[0])));
+    let named =
+        format!("--network name=old,ip={},driver-opt=host_interface_name=evil0", OLD.address(Family::V4, MEMBERS[1]));
+    sleeper(&host, "old2", &named);
+    // Another bridge of the host's, to show that the frames do what they can.
+    host.ok("set -e; ip link add theirs type bridge; ip link set theirs up; ip netns add ghost
+        ip link add port type veth peer name eth0 netns ghost; ip link set port master theirs up; ip -n ghost link set eth0 up");
+    let server = host.here().spawn("exec socat -u UDP4-RECV:7001 -");
+    let believed = || host.ok("ip -6 -o addr show scope global; ip -6 route show default");
+    // The gateway's address is the one that the host has.
+    for (place, name) in [(host.inside("old1"), "old1"), (host.inside("old2"), "old2")] {
+        kinds(let_loose(&place, name, &OLD, 0.0));
+    }
+    let ghost = Place::new(&host, ["ip", "netns", "exec", "ghost"].map(str::to_owned).to_vec());
+    let before = (believed(), server.output());
+    kinds(let_loose(&ghost, "ghost", &OLD, 0.0));
+    let misled = || {
+        believed().contains("2001:db8:bad")
+            && believed().contains("default via fe80")
+            && server.output().contains("<ghost:port-own-gateway>")
+    };
+    assert!(within(Duration::from_secs(5), misled), "the test cannot see: {}{}", believed(), server.output());
+    assert_eq!(before, (String::new(), String::new()), "what the sandboxes sent");
+    assert!(!server.output().contains("<old"), "{}", server.output());
+    assert!(!believed().contains("lsv") && !believed().contains("evil0"), "{}", believed());
 }

@@ -68,7 +68,7 @@ const fn target(label: &'static str, at: At, port: u16, server: &'static str) ->
 }
 
 /// What is called.
-pub(super) const TARGETS: [Target; 24] = [
+pub(super) const TARGETS: [Target; 26] = [
     target("app1", At::On("app", MEMBERS[0]), 80, "app1"),
     target("app1, closed port", At::On("app", MEMBERS[0]), 81, "app1"),
     target("other1", At::On("other", MEMBERS[0]), 80, "other1"),
@@ -85,6 +85,7 @@ pub(super) const TARGETS: [Target; 24] = [
     target("published on loopback: at host", At::Fixed(HOST), 8003, "app1"),
     target("published on loopback: at own gateway", At::OwnGateway, 8003, "app1"),
     target("published on loopback: at loopback", At::Loopback, 8003, "app1"),
+    target("published, nobody listens: at host", At::Fixed(HOST), 8004, "app1"),
     target("published by apart1: at host", At::Fixed(HOST), 8011, "apart1"),
     target("published by inner1: at host", At::Fixed(HOST), 8021, "inner1"),
     target("published by plain1: at host", At::Fixed(HOST), 8031, "plain1"),
@@ -93,6 +94,7 @@ pub(super) const TARGETS: [Target; 24] = [
     target("host: at gateway of other", At::On("other", GATEWAY), 80, "host"),
     target("host: at loopback", At::Loopback, 80, "host"),
     target("far away", At::Fixed(FAR), 80, "wire"),
+    target("far away, closed port", At::Fixed(FAR), 81, "wire"),
 ];
 
 /// Someone who calls: a column of the table.

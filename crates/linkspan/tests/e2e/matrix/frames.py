@@ -97,7 +97,8 @@ def advert(src, target, own=True):
 
 
 def router(before=b"", first=None):
-    body = struct.pack("!BBHII", 64, 0, 1800, 0, 0) + b"\x01\x01" + mac(ME["mac"])
+    prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + v6("2001:db8:bad::")
+    body = struct.pack("!BBHII", 64, 0, 1800, 0, 0) + b"\x01\x01" + mac(ME["mac"]) + prefix
     return ip6(LL, "ff02::1", 58, icmp6(LL, "ff02::1", 134, body), before, first)
 
 
@@ -106,7 +107,7 @@ def kinds():
     me4, me6, my, gate = ME["v4"], ME["v6"], ME["mac"], GATE["mac"]
 
     def one(name, seen, dst, src, rest):
-        mark = f"<{ME['name']}:{name}>".encode()
+        mark = f"<{WHO['name']}:{name}>".encode()
         yield name, seen, mac(dst) + mac(src) + (rest(mark) if callable(rest) else rest + mark)
 
     def forged(name, rest, dst=EVERY, src=my):
@@ -200,6 +201,13 @@ def kinds():
         yield from forged(f"{name}-sibling", rest, dst=YOU["mac"])
     yield from one("ip-reserved", "reserved", "01:80:c2:00:00:0e", "02:00:00:00:0b:af", lambda mark: ip(NOBODY4, YOU["v4"], 17, udp(mark)))
 
+    # A bridge hands what is for this address to the port itself, past its own hooks: the host would take it.
+    for name, dst, src in (("own", HOST[0], me4), ("forged", HOST[0], NOBODY4), ("own-gateway", GATE["v4"], me4)):
+        yield from one(f"port-{name}", "reserved", "01:80:c2:00:00:0e", my, lambda mark: ip(src, dst, 17, udp(mark, 1000, 7001)))
+    for name, dst, src in (("own", HOST[1], me6), ("forged", HOST[1], NOBODY6), ("link-local", "ff02::1", LL)):
+        yield from one(f"port6-{name}", "reserved", "01:80:c2:00:00:0e", my, lambda mark: ip6(src, dst, 17, udp6(src, dst, mark, 1000, 7001)))
+    yield from one("port-ra", "reserved", "01:80:c2:00:00:0e", my, router())
+
     # Its own name, but where it has no business.
     def through(name, rest, seen="host", dst=gate):
         return one(name, seen, dst, my, rest)
@@ -229,9 +237,14 @@ def kinds():
         for by, first, last in (("gateway", GATE["v6"], OTHER["v6"]), ("gateway-to-sibling", GATE["v6"], YOU["v6"])):
             header = bytes([17, 2, kind, 1]) + bytes(4) + v6(last)
             yield from through(f"{name}-by-{by}", lambda mark: ip6(me6, first, 17, udp6(me6, last, mark), header, 43))
-    # Errors about connections that are not its own.
-    inner = ip(OTHER["v4"], FAR[0], 17, udp(b"", 80, 80))[2:]
-    yield from through("icmp-error-to-other", lambda mark: ip(me4, OTHER["v4"], 1, icmp(3, 1, bytes(4) + inner + mark)))
+    # Errors about connections that are not its own: as its owner knows them, and as the host translated them.
+    for name, src, src6 in (("", OTHER["v4"], OTHER["v6"]), ("-translated", HOST[0], HOST[1])):
+        inner = ip(src, FAR[0], 17, udp(b"", 80, 80))[2:]
+        inner6 = ip6(src6, FAR[1], 17, udp6(src6, FAR[1], b"", 80, 80))[2:]
+        for kind, code in ((3, 1), (3, 4), (11, 0)):
+            yield from through(f"icmp-{kind}-{code}-to-other{name}", lambda mark: ip(me4, src, 1, icmp(kind, code, b"\x00\x00\x02\x00" + inner + mark)))
+        for kind in (1, 2, 3):
+            yield from through(f"icmp6-{kind}-to-other{name}", lambda mark: ip6(me6, src6, 58, icmp6(me6, src6, kind, b"\x00\x00\x05\x00" + inner6 + mark)))
     yield from through("redirect-own", lambda mark: ip(me4, YOU["v4"], 1, icmp(5, 1, v4(me4) + inner + mark)), "link", YOU["mac"])
     yield from through("too-big-to-other", lambda mark: ip(me4, OTHER["v4"], 1, icmp(3, 4, b"\x00\x00\x02\x00" + inner + mark)))
     # Everybody on its own link may hear these, and nobody elsewhere.

@@ -20,8 +20,8 @@ pub(super) struct Network {
     pub(super) name: &'static str,
     pub(super) number: u8,
     pub(super) options: &'static str,
-    /// What its first sandbox publishes: host port, and the host addresses of each family (`None` for any).
-    pub(super) publish: &'static [(u16, Option<[&'static str; 2]>)],
+    /// What its first sandbox publishes: host port, the host addresses of each family (`None` for any), and its own port.
+    pub(super) publish: &'static [(u16, Option<[&'static str; 2]>, u16)],
     /// Its first sandbox calls as well, which the others do as their siblings do.
     pub(super) both_call: bool,
 }
@@ -32,13 +32,19 @@ pub(super) const NETWORKS: [Network; 5] = [
         name: "app",
         number: 1,
         options: "",
-        publish: &[(8001, None), (8002, Some([HOST[0], HOST[1]])), (8003, Some(LOOPBACK))],
+        publish: &[(8001, None, 80), (8002, Some(HOST), 80), (8003, Some(LOOPBACK), 80), (8004, None, 81)],
         both_call: true,
     },
     Network { name: "other", number: 2, options: "", publish: &[], both_call: false },
-    Network { name: "apart", number: 3, options: "-o icc=false", publish: &[(8011, None)], both_call: true },
-    Network { name: "inner", number: 4, options: "--internal", publish: &[(8021, None)], both_call: true },
-    Network { name: "plain", number: 5, options: "-o masquerade=false", publish: &[(8031, None)], both_call: false },
+    Network { name: "apart", number: 3, options: "-o icc=false", publish: &[(8011, None, 80)], both_call: true },
+    Network { name: "inner", number: 4, options: "--internal", publish: &[(8021, None, 80)], both_call: true },
+    Network {
+        name: "plain",
+        number: 5,
+        options: "-o masquerade=false",
+        publish: &[(8031, None, 80)],
+        both_call: false,
+    },
 ];
 
 /// The host's addresses on the wire to neighbour `wire`, on that to neighbour `router`, and its loopback.
@@ -156,13 +162,13 @@ fn start(host: &Host, network: &Network, member: u8, number: u8) {
         network.number
     );
     if member == 1 {
-        for (port, addresses) in network.publish {
+        for (port, addresses, own) in network.publish {
             for protocol in ["tcp", "udp", "sctp"] {
                 let on = match addresses {
                     None => vec![String::new()],
                     Some([v4, v6]) => vec![format!("{v4}:"), format!("[{v6}]:")],
                 };
-                on.iter().for_each(|address| options += &format!(" -p {address}{port}:80/{protocol}"));
+                on.iter().for_each(|address| options += &format!(" -p {address}{port}:{own}/{protocol}"));
             }
         }
     }
