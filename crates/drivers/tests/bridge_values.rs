@@ -198,3 +198,32 @@ fn an_endpoint_of_a_routed_network_answers_at_its_own_address() {
         assert!(!BridgeDriver.answers_at(&network, "10.1.0.2".parse().unwrap(), &port), "translated: {port}");
     }
 }
+
+#[test]
+fn options_of_ways_in_and_out_change_what_they_name() {
+    let texts = [
+        &["masquerade_ipv6=false"][..],
+        &["snat_ipv4=10.9.9.9", "outbound_addr6=fd99::9"],
+        &["inhibit_ipv4=true"],
+        &["com.docker.network.bridge.trusted_host_interfaces=wg0:eth1"],
+        &["open_interfaces=wg0"],
+        &["isolate=normal"],
+        &["isolate=false"],
+        &["isolate=strict", "metric=100", "no_default_route=true", "host_binding_ipv6=::1"],
+    ]
+    .map(difference);
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn what_the_engine_is_told_of_ways_in_and_out() {
+    let network = network(|spec| {
+        for option in ["metric=7", "no_default_route=true", "host_binding_ipv4=10.9.9.9", "host_binding_ipv6=::1"] {
+            set(spec, option);
+        }
+    });
+    let address = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
+    assert_eq!(BridgeDriver.gateway_metric(&network), 7);
+    assert_eq!(BridgeDriver.gateway(&network, address("10.1.0.2")), None);
+    assert_eq!(BridgeDriver.host_bindings(&network), [address("10.9.9.9"), address("::1")]);
+}

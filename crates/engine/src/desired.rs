@@ -3,7 +3,7 @@
 use crate::{EndpointContext, EndpointRecord, NetworkRecord, Phase, controller::Drivers, gateway, state::State};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linkspan_kernel::{Link, LinkKind, NftFamily, NftTable, Owner, Place, Route, Sysctl, Value, Values};
-use linkspan_model::{EndpointId, Family, PortBinding, Result, SandboxId};
+use linkspan_model::{EndpointId, Family, PortBinding, Result, RouteSpec, SandboxId};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What the records are turned into values with.
@@ -113,13 +113,34 @@ impl Desired<'_> {
             let Some((endpoint, gateway)) = chosen else { continue };
             let interface = self.state.endpoints.get(&endpoint).and_then(|endpoint| endpoint.interface.clone());
             if let Some(interface) = interface {
-                inside(Value::Route(Route::via(default, gateway, interface)));
+                let metric = self.gateway_metric(endpoint);
+                inside(Value::Route(Route { metric, ..Route::via(default, gateway, interface) }));
+            }
+        }
+        for endpoint in self.state.joined(id) {
+            let Some(network) = self.state.networks.get(&endpoint.network) else { continue };
+            // Who is the next hop itself has no use for the route, and the kernel refuses it.
+            let leads_on = |route: &&RouteSpec| endpoint.addresses().all(|own| own.addr() != route.gateway);
+            for route in network.spec.routes.iter().filter(leads_on) {
+                let interface = endpoint.interface.clone().unwrap_or_default();
+                let way = Route::via(route.destination, route.gateway, interface);
+                inside(Value::Route(Route { metric: route.metric, ..way }));
             }
         }
         if let Some(port) = sandbox.dns_port {
             inside(Value::Table(dns_table(port)));
         }
         Ok(values)
+    }
+}
+
+impl Desired<'_> {
+    /// Metric of the default route by an endpoint.
+    fn gateway_metric(&self, endpoint: EndpointId) -> u32 {
+        let endpoint = self.state.endpoints.get(&endpoint);
+        let network = endpoint.and_then(|endpoint| self.state.networks.get(&endpoint.network));
+        let driver = network.and_then(|network| Some((network, self.drivers.get(&network.spec.driver).ok()?)));
+        driver.map_or(0, |(network, driver)| driver.gateway_metric(network))
     }
 }
 

@@ -64,9 +64,14 @@ pub trait NetworkDriver: Send + Sync {
         None
     }
 
-    /// The host address that ports are published on where the user names none.
-    fn host_binding(&self, _network: &NetworkRecord) -> Option<IpAddr> {
-        None
+    /// Metric of that default route; 0 is the kernel's default.
+    fn gateway_metric(&self, _network: &NetworkRecord) -> u32 {
+        0
+    }
+
+    /// The host addresses that ports are published on where the user names none; every one where there is none here.
+    fn host_bindings(&self, _network: &NetworkRecord) -> Vec<IpAddr> {
+        Vec::new()
     }
 
     /// Whether ports published through `network` are ports of the host, which lead to the sandbox by translation.

@@ -20,6 +20,6 @@ pub use id::{EndpointId, NetworkId, ParseIdError, SandboxId};
 pub use link::LinkSpec;
 pub use mac::{MacAddr, ParseMacError};
 pub use name::{Name, is_valid_dns_name, is_valid_interface_name};
-pub use network::{Family, IpamSpec, NetworkSpec, PoolSpec, Scope};
+pub use network::{Family, IpamSpec, NetworkSpec, PoolSpec, RouteSpec, Scope};
 pub use port::{ExposedPort, PortBinding, PortRange, PortSpec, Protocol};
 pub use sandbox::{DnsSpec, EndpointSpec, NamespaceSpec, SandboxSpec};

@@ -18,6 +18,8 @@ const NAMES: usize = 100;
 const TEXT: usize = 253;
 /// Subnets of a network.
 const SUBNETS: usize = 64;
+/// Routes of a network.
+const ROUTES: usize = 256;
 /// Link-local addresses of an endpoint.
 const LINK_LOCAL: usize = 16;
 /// Networks of a sandbox.
@@ -74,6 +76,7 @@ impl NetworkSpec {
         pairs(&self.ipam.options, OPTIONS, "IPAM option", "IPAM options")?;
         pairs(&self.labels, ENTRIES, "label", "labels")?;
         count(self.ipam.pools.len(), SUBNETS, "subnets of a network")?;
+        count(self.routes.len(), ROUTES, "routes of a network")?;
         for pool in &self.ipam.pools {
             count(pool.aux_addresses.len(), ENTRIES, "auxiliary addresses")?;
             pool.aux_addresses.keys().try_for_each(|name| line(name, TEXT, "name of an auxiliary address"))?;

@@ -1,7 +1,7 @@
-use crate::Name;
+use crate::{Error, Name, Result};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
 /// An IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub struct NetworkSpec {
     /// Who gives the addresses, and which.
     #[serde(default)]
     pub ipam: IpamSpec,
+    /// Routes that sandboxes get beside the default one.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
     /// Driver options, in the driver's own names.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
@@ -107,11 +110,61 @@ impl NetworkSpec {
             enable_ipv4: true,
             enable_ipv6: false,
             ipam: IpamSpec::default(),
+            routes: Vec::new(),
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
             config_only: false,
             config_from: None,
         }
+    }
+}
+
+/// A route of the sandboxes of a network: `DESTINATION,via=GATEWAY[,metric=NUMBER]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RouteSpec {
+    /// Where it leads.
+    pub destination: IpNet,
+    /// The next hop, on the network.
+    pub gateway: IpAddr,
+    /// Its metric; 0 is the kernel's default.
+    #[serde(default)]
+    pub metric: u32,
+}
+
+impl FromStr for RouteSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            Error::invalid(format!("route {text:?}: {what}"))
+                .fix("write DESTINATION,via=GATEWAY[,metric=NUMBER], such as 10.9.0.0/16,via=10.1.0.7")
+        };
+        let mut fields = text.split(',');
+        let destination = fields.next().and_then(|net| net.parse().ok()).ok_or_else(|| wrong("no destination"))?;
+        let (mut gateway, mut metric) = (None, None);
+        for field in fields {
+            let fresh = match field.split_once('=') {
+                Some(("via", address)) => {
+                    gateway.replace(address.parse().map_err(|_| wrong("the gateway is no address"))?).is_none()
+                }
+                Some(("metric", number)) => {
+                    metric.replace(number.parse().map_err(|_| wrong("the metric is no number"))?).is_none()
+                }
+                _ => return Err(wrong(&format!("unknown field {field:?}"))),
+            };
+            if !fresh {
+                return Err(wrong(&format!("{field:?} comes twice")));
+            }
+        }
+        let gateway = gateway.ok_or_else(|| wrong("no gateway"))?;
+        Ok(Self { destination, gateway, metric: metric.unwrap_or_default() })
+    }
+}
+
+impl std::fmt::Display for RouteSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{},via={}", self.destination, self.gateway)?;
+        if self.metric == 0 { Ok(()) } else { write!(f, ",metric={}", self.metric) }
     }
 }
 
@@ -155,4 +208,26 @@ pub struct PoolSpec {
     /// Addresses of the subnet that others hold, by name.
     #[serde(default)]
     pub aux_addresses: BTreeMap<String, IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_read_back() {
+        for text in ["10.9.0.0/16,via=10.1.0.7", "10.9.0.0/16,via=10.1.0.7,metric=100", "fd09::/48,via=fd01::7"] {
+            assert_eq!(text.parse::<RouteSpec>().map(|route| route.to_string()).as_deref(), Ok(text));
+        }
+        for (text, why) in [
+            ("", "no destination"),
+            ("10.9.0.0/16", "no gateway"),
+            ("10.9.0.0/16,via=x", "no address"),
+            ("10.9.0.0/16,via=10.1.0.7,metric=-1", "no number"),
+            ("10.9.0.0/16,via=10.1.0.7,via=10.1.0.8", "twice"),
+            ("10.9.0.0/16,dev=eth0", "unknown field"),
+        ] {
+            assert!(text.parse::<RouteSpec>().unwrap_err().to_string().contains(why), "{text}");
+        }
+    }
 }

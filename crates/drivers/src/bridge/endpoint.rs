@@ -147,12 +147,18 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     Ok(values)
 }
 
-/// Whether `port` is reached at `address`, the sandbox's own on `network`. Who publishes at one address of the host
-/// means that one alone.
+/// Whether `port` is reached at `address`, the sandbox's own on `network`. On a routed network, who publishes at one
+/// address of the host means that one alone. Interfaces that are trusted reach whatever is published, as with Docker.
 pub(super) fn answers_at(port: &PortSpec, network: &NetworkRecord, options: &BridgeOptions, address: IpAddr) -> bool {
     let family = Family::of(address);
-    let anywhere = port.host_ip.is_none_or(|ip| ip.is_unspecified() && Family::of(ip) == family);
-    !network.spec.internal && anywhere && *options.mode.of(family) == GatewayMode::Routed
+    let asked = port.host_ip.is_none_or(|ip| Family::of(ip) == family);
+    let anywhere = port.host_ip.is_none_or(|ip| ip.is_unspecified());
+    let open = match options.mode.of(family) {
+        GatewayMode::Routed => anywhere,
+        GatewayMode::Nat | GatewayMode::NatUnprotected => !options.trusted_interfaces.is_empty(),
+        GatewayMode::Isolated => false,
+    };
+    !network.spec.internal && asked && open
 }
 
 /// A link-local address with the prefix that all of them share (RFC 3927 §2.1, RFC 4291 §2.5.6).

@@ -9,7 +9,7 @@ mod publish;
 mod ruleset;
 
 use linkspan_engine::{
-    DriverCapabilities, EndpointContext, EndpointOptions, EndpointRecord, NetworkDriver, NetworkRecord,
+    DriverCapabilities, EndpointContext, EndpointOptions, EndpointRecord, NetworkDriver, NetworkRecord, Pool,
 };
 use linkspan_kernel::{Owner, Values};
 use linkspan_model::{Family, NetworkId, NetworkSpec, PortSpec, Result, Scope};
@@ -61,8 +61,18 @@ impl NetworkDriver for BridgeDriver {
         Some(endpoint::host_link(endpoint))
     }
 
-    fn host_binding(&self, network: &NetworkRecord) -> Option<IpAddr> {
-        BridgeOptions::parse(&network.spec.options).ok()?.host_binding
+    fn gateway(&self, network: &NetworkRecord, address: IpAddr) -> Option<IpAddr> {
+        let leads_out = !network.spec.internal && !parsed(network).no_default_route;
+        network.pool_holding(address).filter(|_| leads_out).and_then(Pool::gateway_address)
+    }
+
+    fn gateway_metric(&self, network: &NetworkRecord) -> u32 {
+        parsed(network).metric
+    }
+
+    fn host_bindings(&self, network: &NetworkRecord) -> Vec<IpAddr> {
+        let bindings = parsed(network).host_bindings;
+        bindings.v4.into_iter().chain(bindings.v6).collect()
     }
 
     fn translates(&self, network: &NetworkRecord, family: Family) -> bool {
@@ -74,7 +84,9 @@ impl NetworkDriver for BridgeDriver {
     }
 
     fn has_gateway(&self, network: &NetworkRecord, family: Family) -> bool {
-        *parsed(network).mode.of(family) != GatewayMode::Isolated
+        let options = parsed(network);
+        let inhibited = family == Family::V4 && options.inhibit_ipv4 && network.spec.internal;
+        !inhibited && *options.mode.of(family) != GatewayMode::Isolated
     }
 
     fn interface_prefix(&self, network: &NetworkRecord) -> String {

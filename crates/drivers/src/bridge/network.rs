@@ -47,7 +47,8 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
     if translates(network.spec.enable_ipv6, options.mode.v6) {
         insert(Value::Route(loopback_replies(network.id, &bridge)));
     }
-    for gateway in network.pools.iter().filter_map(|pool| pool.gateway) {
+    let inhibited = |gateway: &IpNet| options.inhibit_ipv4 && gateway.addr().is_ipv4();
+    for gateway in network.pools.iter().filter_map(|pool| pool.gateway).filter(|gateway| !inhibited(gateway)) {
         insert(Value::Address(Address { link: bridge.clone(), address: gateway }));
     }
     // Bridges that nobody named share one passage (`ruleset::host_values`).

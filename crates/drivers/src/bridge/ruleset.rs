@@ -4,7 +4,7 @@
 
 use super::{
     BRIDGE_PREFIX, antispoof, bridge_name,
-    options::{BridgeOptions, GatewayMode, HostAccess},
+    options::{BridgeOptions, GatewayMode, HostAccess, Isolation},
 };
 use linkspan_engine::NetworkRecord;
 use linkspan_kernel::{
@@ -24,13 +24,15 @@ pub(super) const TABLE: &str = "linkspan";
 ///   ports before ranges.
 /// - `postrouting`: a connection that a network makes to a port published by itself, or that comes
 ///   from the loopback of the host, must be answered through the host; everything else that
-///   enters a network keeps the address of its client. What leaves a network is masqueraded.
+///   enters a network keeps the address of its client. What leaves a network gets the address of `snat`, or that of
+///   the host.
 /// - `input`: what sandboxes reach of the host itself ([ADR 10](../../../../docs/adr/0010-closed-by-default.md)).
 ///   Calls of published ports by the host's address never come here: they were translated before.
 /// - `forward`: nothing enters a network but replies and what was asked for; nothing leaves an internal network.
 /// - `to_network`: from what holds for all to what holds for few. Replies and internal networks first, then what
 ///   `publish` let in, then what answers at the sandboxes' own addresses: published ports in `direct`, echo of routed
-///   networks, and everything of unprotected ones, which is for the outside and not for our other networks.
+///   networks, everything from interfaces that are open to the network, what isolation lets pass from another network
+///   in `between`, and everything of unprotected networks, which is for the outside and not for our other networks.
 /// - `errors`: an ICMP error belongs to the connection it quotes, whoever sent it. Those of sandboxes must quote one of
 ///   their own network's.
 const BODY: &str = include_str!("ruleset.nft");
@@ -92,6 +94,10 @@ pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions)
         element("same_bridge", vec![bridge.clone(), bridge.clone()], Some(between), &comment),
     ];
     elements.extend(host_elements(network, options, &bridge, &comment));
+    for pool in &network.pools {
+        let key = vec![bridge.clone(), NftField::Net(pool.subnet)];
+        elements.push(element(format!("hairpin{}", suffix(pool.family())), key, None, &comment));
+    }
     if network.spec.internal {
         elements.push(element("internal", vec![bridge], None, &comment));
         return elements;
@@ -104,11 +110,25 @@ pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions)
         };
         elements.push(element(format!("{set}{}", suffix(family)), vec![bridge.clone()], None, &comment));
     }
-    for pool in &network.pools {
+    for (set, interfaces) in [("trusted", &options.trusted_interfaces), ("open_from", &options.open_interfaces)] {
+        for interface in interfaces {
+            let key = vec![NftField::Interface(interface.clone()), bridge.clone()];
+            elements.push(element(set, key, None, &comment));
+        }
+    }
+    if options.isolation != Isolation::Strict {
+        elements.push(element("unstrict", vec![bridge.clone()], None, &comment));
+    }
+    if options.isolation == Isolation::Off {
+        elements.push(element("unisolated", vec![bridge.clone()], None, &comment));
+    }
+    for pool in network.pools.iter().filter(|pool| options.mode.of(pool.family()).translates()) {
         let family = suffix(pool.family());
         let subnet = NftField::Net(pool.subnet);
-        elements.push(element(format!("hairpin{family}"), vec![bridge.clone(), subnet.clone()], None, &comment));
-        if options.masquerade && options.mode.of(pool.family()).translates() {
+        if let Some(source) = options.snat.of(pool.family()) {
+            let source = NftData::Fields(vec![NftField::Address(*source)]);
+            elements.push(element(format!("snat{family}"), vec![subnet], Some(source), &comment));
+        } else if options.masquerades(pool.family()) {
             elements.push(element(format!("masquerade{family}"), vec![subnet], None, &comment));
         }
     }

@@ -129,6 +129,7 @@ impl Controller {
                     network.name()
                 )));
             }
+            super::routes::check_join(state, sandbox, network, other)?;
             let exclusive = self.drivers.get(&other_network.spec.driver)?.capabilities().exclusive;
             if exclusive || capabilities.exclusive {
                 return Err(Error::invalid(format!(

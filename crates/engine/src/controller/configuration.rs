@@ -40,9 +40,9 @@ impl Controller {
                 "put them into the configuration, or do without it; beside it go driver, --internal and --attachable",
             ));
         }
-        let NetworkSpec { enable_ipv4, enable_ipv6, ipam, options, labels, .. } = source.spec.clone();
+        let NetworkSpec { enable_ipv4, enable_ipv6, ipam, routes, options, labels, .. } = source.spec.clone();
         let config_from = Some(source.name().to_string());
-        Ok(NetworkSpec { enable_ipv4, enable_ipv6, ipam, options, labels, config_from, ..spec })
+        Ok(NetworkSpec { enable_ipv4, enable_ipv6, ipam, routes, options, labels, config_from, ..spec })
     }
 
     /// Refuses to remove a configuration that networks are made of.

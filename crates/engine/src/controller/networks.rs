@@ -1,4 +1,4 @@
-use super::Controller;
+use super::{Controller, families::take_families, routes::check_routes};
 use crate::{
     Durability, NetworkRecord, NetworkView, Occupied, Phase, Pool, PoolRequest, RecordChange, Warned,
     desired::SAVED_SYSCTL, state::State,
@@ -17,8 +17,9 @@ impl Controller {
         self.make_network(spec, false)
     }
 
-    pub(super) fn make_network(&self, spec: NetworkSpec, builtin: bool) -> Result<Warned<NetworkId>> {
+    pub(super) fn make_network(&self, mut spec: NetworkSpec, builtin: bool) -> Result<Warned<NetworkId>> {
         spec.check_limits()?;
+        take_families(&mut spec)?;
         let _operation = self.operate(&self.network_operations);
         let spec = self.configured(spec)?;
         let driver = self.drivers.get(&spec.driver)?;
@@ -53,7 +54,9 @@ impl Controller {
             self.request_pools(&mut record, &occupied)?;
         }
         let id = record.id;
-        let made = self.realise_network(record.clone(), &host);
+        // A configuration has no subnets yet that were left to us.
+        let checked = if record.spec.config_only { Ok(()) } else { check_routes(&record) };
+        let made = checked.and_then(|()| self.realise_network(record.clone(), &host));
         if let Err(error) = made {
             self.release_pools(&record);
             return Err(error);

@@ -21,21 +21,24 @@ impl Controller {
         if spec.ports.is_empty() {
             return Ok(());
         }
-        let (host_binding, ways) = self.ways_in(spec)?;
+        let (host_bindings, ways) = self.ways_in(spec)?;
         let mut bindings: Vec<PortBinding> = Vec::new();
         for port in &spec.ports {
             if only_direct(port, ways)? {
                 continue;
             }
-            bindings.push(ports::choose(port, host_binding, |binding| {
-                ports::check_own(&bindings, binding)?;
-                self.read().check_ports(binding.host_ip, binding.protocol, binding.host)?;
-                self.kernel.check_ports_free(
-                    binding.host_ip.filter(|ip| !ip.is_unspecified()),
-                    binding.protocol,
-                    binding.host,
-                )
-            })?);
+            // The same host port at each address.
+            let addresses: Vec<Option<IpAddr>> = match port.host_ip {
+                None if !host_bindings.is_empty() => host_bindings.iter().copied().map(Some).collect(),
+                host_ip => vec![host_ip],
+            };
+            let at_each = |chosen: &PortBinding| -> Vec<PortBinding> {
+                addresses.iter().map(|host_ip| PortBinding { host_ip: *host_ip, ..*chosen }).collect()
+            };
+            let chosen = ports::choose(port, addresses[0], |binding| {
+                at_each(binding).iter().try_for_each(|binding| self.check_binding(&bindings, binding))
+            })?;
+            bindings.extend(at_each(&chosen));
         }
         let mut state = self.write();
         // Another sandbox may have been quicker since we looked.
@@ -46,10 +49,18 @@ impl Controller {
         self.commit(&[RecordChange::PutSandbox(state.sandboxes[&id].clone())])
     }
 
-    /// The host address that ports are published on, and how the networks of `spec` publish them.
-    fn ways_in(&self, spec: &SandboxSpec) -> Result<(Option<IpAddr>, [Ways; 2])> {
+    /// Refuses a host port that somebody has.
+    fn check_binding(&self, own: &[PortBinding], binding: &PortBinding) -> Result<()> {
+        ports::check_own(own, binding)?;
+        self.read().check_ports(binding.host_ip, binding.protocol, binding.host)?;
+        let address = binding.host_ip.filter(|ip| !ip.is_unspecified());
+        self.kernel.check_ports_free(address, binding.protocol, binding.host)
+    }
+
+    /// The host addresses that ports are published on, and how the networks of `spec` publish them.
+    fn ways_in(&self, spec: &SandboxSpec) -> Result<(Vec<IpAddr>, [Ways; 2])> {
         let state = self.read();
-        let mut host_binding = None;
+        let mut host_bindings = Vec::new();
         let mut publishes = spec.networks.is_empty();
         let mut ways = [Ways::default(); 2];
         for endpoint in &spec.networks {
@@ -59,7 +70,9 @@ impl Controller {
                 continue;
             }
             publishes = true;
-            host_binding = host_binding.or(driver.host_binding(network));
+            if host_bindings.is_empty() {
+                host_bindings = driver.host_bindings(network);
+            }
             for (family, ways) in Family::BOTH.into_iter().zip(&mut ways) {
                 if enables(network, family) {
                     let translated = driver.translates(network, family);
@@ -69,7 +82,7 @@ impl Controller {
             }
         }
         if publishes {
-            return Ok((host_binding, ways));
+            return Ok((host_bindings, ways));
         }
         Err(Error::invalid("ports cannot be published: none of the networks has a way in from outside")
             .fix("on network host the ports of the sandbox are the host's; on network none there is no way in"))

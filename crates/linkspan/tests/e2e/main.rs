@@ -27,3 +27,4 @@ mod spoof;
 mod subnets;
 mod support;
 mod tutorials;
+mod ways;

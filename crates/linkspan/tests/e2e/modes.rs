@@ -246,6 +246,8 @@ fn services_of_the_host_are_closed_to_sandboxes() {
     // Errors about what the host sent come back to it.
     let refused = host.sh(format!("socat -T2 - TCP:{}:1,connect-timeout=5", address(&host, "shut", "web", "v4")));
     assert!(refused.stderr.contains("refused"), "{refused}");
+    let udp = host.sh(format!("echo x | socat -t2 - UDP:{}:1", address(&host, "inner", "in-inner", "v4")));
+    assert!(udp.stderr.contains("refused"), "{udp}");
     drop(servers);
 }
 

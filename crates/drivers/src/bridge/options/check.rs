@@ -1,6 +1,6 @@
 //! Options that contradict each other, or the rest of the network.
 
-use super::{BridgeOptions, GatewayMode, HostAccess};
+use super::{BridgeOptions, GatewayMode, HostAccess, Isolation};
 use linkspan_model::{Error, Family, NetworkSpec, Result};
 
 impl BridgeOptions {
@@ -11,6 +11,18 @@ impl BridgeOptions {
     pub(in crate::bridge) fn check(&self, spec: &NetworkSpec) -> Result<()> {
         for (family, enabled) in [(Family::V4, spec.enable_ipv4), (Family::V6, spec.enable_ipv6)] {
             self.check_mode(spec, family, enabled)?;
+            self.check_snat(spec, family, enabled)?;
+        }
+        if spec.internal {
+            self.check_internal()?;
+        }
+        if self.inhibit_ipv4 && !spec.enable_ipv4 {
+            return Err(Error::invalid("option inhibit_ipv4 on a network without IPv4").fix("leave one of the two out"));
+        }
+        if self.host_bindings.v6.is_some() && !spec.enable_ipv6 {
+            return Err(
+                Error::invalid("option host_binding_ipv6 on a network without IPv6").fix("add --ipv6, or leave it out")
+            );
         }
         let isolated = |family: Family| *self.mode.of(family) == GatewayMode::Isolated;
         let alone = (!spec.enable_ipv4 || isolated(Family::V4)) && (!spec.enable_ipv6 || isolated(Family::V6));
@@ -19,6 +31,31 @@ impl BridgeOptions {
                 .fix("leave one of the two out"));
         }
         Ok(())
+    }
+
+    /// Nothing enters or leaves an internal network.
+    fn check_internal(&self) -> Result<()> {
+        let option = match () {
+            () if !self.trusted_interfaces.is_empty() => "trusted_interfaces",
+            () if !self.open_interfaces.is_empty() => "open_interfaces",
+            () if self.isolation != Isolation::Strict => "isolate",
+            () => return Ok(()),
+        };
+        Err(Error::invalid(format!("option {option} on an internal network, which nothing enters"))
+            .fix("leave out --internal, or the option"))
+    }
+
+    fn check_snat(&self, spec: &NetworkSpec, family: Family, enabled: bool) -> Result<()> {
+        let Some(address) = self.snat.of(family) else { return Ok(()) };
+        let option = format!("snat_{}={address}", family.to_string().to_lowercase());
+        let why = match () {
+            () if !enabled => format!("on a network without {family}"),
+            () if spec.internal => "on an internal network, which nothing leaves".to_owned(),
+            () if !self.mode.of(family).translates() => "on a routed network, where nothing is translated".to_owned(),
+            () if !self.masquerades(family) => "with masquerade=false".to_owned(),
+            () => return Ok(()),
+        };
+        Err(Error::invalid(format!("option {option} {why}")).fix("leave one of the two out"))
     }
 
     fn check_mode(&self, spec: &NetworkSpec, family: Family, enabled: bool) -> Result<()> {
@@ -83,13 +120,22 @@ mod tests {
             ("internal gateway_mode_ipv4=nat-unprotected", "leave out --internal"),
             ("internal 10.0.0.1 gateway_mode_ipv4=isolated", "with gateway 10.0.0.1; leave the gateway out"),
             ("internal gateway_mode_ipv4=isolated host_access=true", "the host has no address"),
+            ("snat_ipv6=fd99::1", "without IPv6"),
+            ("internal snat_ipv4=10.9.9.9", "which nothing leaves"),
+            ("gateway_mode_ipv4=routed snat_ipv4=10.9.9.9", "nothing is translated"),
+            ("masquerade=false snat_ipv4=10.9.9.9", "with masquerade=false"),
+            ("internal trusted_interfaces=wg0", "leave out --internal"),
+            ("internal open_interfaces=wg0", "leave out --internal"),
+            ("internal isolate=off", "leave out --internal"),
+            ("host_binding_ipv6=::1", "add --ipv6"),
         ] {
             assert!(refusal(words).is_some_and(|said| said.contains(why)), "{words}: {:?}", refusal(words));
         }
         for words in [
             "internal v6 gateway_mode_ipv4=isolated gateway_mode_ipv6=isolated",
             "internal v6 gateway_mode_ipv4=isolated host_access=tcp/22",
-            "internal gateway_mode_ipv4=nat",
+            "internal gateway_mode_ipv4=nat isolate=strict",
+            "masquerade=false masquerade_ipv4=true snat_ipv4=10.9.9.9 isolate=true",
             "v6 gateway_mode_ipv4=routed gateway_mode_ipv6=nat-unprotected masquerade=false",
         ] {
             assert_eq!(refusal(words), None, "{words}");

@@ -3,14 +3,19 @@
 mod check;
 mod host_access;
 mod parse;
+mod values;
 
 pub(super) use host_access::HostAccess;
+pub(super) use values::{GatewayMode, Isolation, PerFamily};
 
 use crate::endpoint_options;
 use linkspan_engine::Announcing;
 use linkspan_model::{Error, Family, Result};
-use parse::{boolean, interface_name, list, number, value};
-use std::{collections::BTreeMap, net::IpAddr};
+use parse::{address_of_host, boolean, interface_name, interfaces, list, number, value};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Options of a bridge network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,69 +28,34 @@ pub(super) struct BridgeOptions {
     pub(super) mode: PerFamily<GatewayMode>,
     /// What leaves the network gets the address of the host.
     pub(super) masquerade: bool,
+    /// The same for one IP version, which goes before.
+    masquerade_family: PerFamily<Option<bool>>,
+    /// The address that what leaves the network gets, in place of the one that the host would choose.
+    pub(super) snat: PerFamily<Option<IpAddr>>,
+    /// The bridge gets no IPv4 address; the gateway is somebody else.
+    pub(super) inhibit_ipv4: bool,
+    /// Interfaces of the host from where published ports are reached at the sandboxes' own addresses.
+    pub(super) trusted_interfaces: Vec<String>,
+    /// Interfaces of the host from where every port is.
+    pub(super) open_interfaces: Vec<String>,
+    /// Whether traffic passes between this and other networks.
+    pub(super) isolation: Isolation,
+    /// Sandboxes get no default route by this network.
+    pub(super) no_default_route: bool,
+    /// Metric of that route; 0 is the kernel's default.
+    pub(super) metric: u32,
     /// Endpoints of the network reach each other.
     pub(super) icc: bool,
     /// Endpoints send from their own addresses only.
     pub(super) antispoof: bool,
     /// What endpoints reach of the host itself.
     pub(super) host_access: HostAccess,
-    /// Host address that ports are published on where the user names none.
-    pub(super) host_binding: Option<IpAddr>,
+    /// Host addresses that ports are published on where the user names none; every one where there is none here.
+    pub(super) host_bindings: PerFamily<Option<IpAddr>>,
     /// Interfaces inside sandboxes are named this and a number.
     pub(super) interface_prefix: Option<String>,
     /// How addresses of endpoints are announced where they do not say themselves.
     pub(super) announcing: Announcing,
-}
-
-/// One of a kind for each IP version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PerFamily<T> {
-    /// For IPv4.
-    pub(super) v4: T,
-    /// For IPv6.
-    pub(super) v6: T,
-}
-
-impl<T> PerFamily<T> {
-    /// The one of `family`.
-    pub(super) fn of(&self, family: Family) -> &T {
-        match family {
-            Family::V4 => &self.v4,
-            Family::V6 => &self.v6,
-        }
-    }
-}
-
-/// How a network is joined to the outside, in one IP version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum GatewayMode {
-    /// Published ports are ports of the host, by translation; everything that leaves has the host's address.
-    #[default]
-    Nat,
-    /// The same, and every port answers whoever routes to the sandbox's address.
-    NatUnprotected,
-    /// Nothing is translated; published ports answer at the sandbox's own address.
-    Routed,
-    /// The bridge has no address, so that not even the host is on the network.
-    Isolated,
-}
-
-impl GatewayMode {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("nat", Self::Nat),
-        ("nat-unprotected", Self::NatUnprotected),
-        ("routed", Self::Routed),
-        ("isolated", Self::Isolated),
-    ];
-
-    /// Whether host ports lead to sandboxes by translation.
-    pub(super) fn translates(self) -> bool {
-        matches!(self, Self::Nat | Self::NatUnprotected)
-    }
-
-    fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
-    }
 }
 
 impl Default for BridgeOptions {
@@ -95,10 +65,18 @@ impl Default for BridgeOptions {
             mtu: None,
             mode: PerFamily::default(),
             masquerade: true,
+            masquerade_family: PerFamily::default(),
+            snat: PerFamily::default(),
+            inhibit_ipv4: false,
+            trusted_interfaces: Vec::new(),
+            open_interfaces: Vec::new(),
+            isolation: Isolation::default(),
+            no_default_route: false,
+            metric: 0,
             icc: true,
             antispoof: true,
             host_access: HostAccess::default(),
-            host_binding: None,
+            host_bindings: PerFamily::default(),
             interface_prefix: None,
             announcing: Announcing::default(),
         }
@@ -106,16 +84,27 @@ impl Default for BridgeOptions {
 }
 
 /// Our short name of each option, and those that others give it.
-const NAMES: [(&str, &[&str]); 13] = [
+const NAMES: [(&str, &[&str]); 24] = [
     ("bridge", &["com.docker.network.bridge.name"]),
     ("mtu", &["com.docker.network.driver.mtu"]),
     ("gateway_mode_ipv4", &["com.docker.network.bridge.gateway_mode_ipv4"]),
     ("gateway_mode_ipv6", &["com.docker.network.bridge.gateway_mode_ipv6"]),
     ("masquerade", &["com.docker.network.bridge.enable_ip_masquerade"]),
+    ("masquerade_ipv4", &[]),
+    ("masquerade_ipv6", &[]),
+    ("snat_ipv4", &["com.docker.network.host_ipv4", "outbound_addr4"]),
+    ("snat_ipv6", &["com.docker.network.host_ipv6", "outbound_addr6"]),
+    ("inhibit_ipv4", &["com.docker.network.bridge.inhibit_ipv4"]),
+    ("trusted_interfaces", &["com.docker.network.bridge.trusted_host_interfaces"]),
+    ("open_interfaces", &[]),
+    ("isolate", &[]),
+    ("no_default_route", &[]),
+    ("metric", &[]),
     ("icc", &["com.docker.network.bridge.enable_icc"]),
     ("antispoof", &[]),
     ("host_access", &[]),
     ("host_binding_ipv4", &["com.docker.network.bridge.host_binding_ipv4"]),
+    ("host_binding_ipv6", &[]),
     ("interface_prefix", &["com.docker.network.container_iface_prefix"]),
     ("advertise_addr_nmsgs", &["com.docker.network.advertise_addr_nmsgs"]),
     ("advertise_addr_ms", &["com.docker.network.advertise_addr_ms"]),
@@ -148,6 +137,11 @@ impl BridgeOptions {
         Ok(parsed)
     }
 
+    /// What leaves the network in `family` gets an address of the host.
+    pub(super) fn masquerades(&self, family: Family) -> bool {
+        self.masquerade_family.of(family).unwrap_or(self.masquerade)
+    }
+
     fn set(&mut self, short: &str, key: &str, text: &str) -> Result<()> {
         match short {
             "bridge" => self.bridge = Some(interface_name(key, text, 15)?),
@@ -155,13 +149,27 @@ impl BridgeOptions {
             "gateway_mode_ipv4" => self.mode.v4 = list(key, text, &GatewayMode::NAMES)?,
             "gateway_mode_ipv6" => self.mode.v6 = list(key, text, &GatewayMode::NAMES)?,
             "masquerade" => self.masquerade = boolean(key, text)?,
+            "masquerade_ipv4" => self.masquerade_family.v4 = Some(boolean(key, text)?),
+            "masquerade_ipv6" => self.masquerade_family.v6 = Some(boolean(key, text)?),
+            "snat_ipv4" => self.snat.v4 = Some(address_of_host::<Ipv4Addr>(key, text, "IPv4")?),
+            "snat_ipv6" => self.snat.v6 = Some(address_of_host::<Ipv6Addr>(key, text, "IPv6")?),
+            "inhibit_ipv4" => self.inhibit_ipv4 = boolean(key, text)?,
+            "trusted_interfaces" => self.trusted_interfaces = interfaces(key, text)?,
+            "open_interfaces" => self.open_interfaces = interfaces(key, text)?,
+            "isolate" => self.isolation = list(key, text, &Isolation::NAMES)?,
+            "no_default_route" => self.no_default_route = boolean(key, text)?,
+            "metric" => self.metric = number(key, text, 0..=u32::MAX, "the route's metric")?,
             "icc" => self.icc = boolean(key, text)?,
             "antispoof" => self.antispoof = boolean(key, text)?,
             "host_access" => self.host_access = HostAccess::parse(key, text)?,
             // Docker takes an address of either family, and any IPv4 one for any of both.
             "host_binding_ipv4" => {
                 let address: IpAddr = value(key, text, "an address of the host")?;
-                self.host_binding = (address != IpAddr::from([0; 4])).then_some(address);
+                self.host_bindings.v4 = (address != IpAddr::from([0; 4])).then_some(address);
+            }
+            "host_binding_ipv6" => {
+                let address: Ipv6Addr = value(key, text, "an IPv6 address of the host")?;
+                self.host_bindings.v6 = Some(address.into());
             }
             "interface_prefix" => self.interface_prefix = Some(interface_name(key, text, 11)?),
             "advertise_addr_nmsgs" | "advertise_addr_ms" => {
@@ -218,6 +226,12 @@ mod tests {
             ("gateway_mode_ipv4", "Nat"),
             ("host_access", "tcp/0"),
             ("default_bridge", "true"),
+            ("snat_ipv4", "fd00::1"),
+            ("snat_ipv6", "::"),
+            ("host_binding_ipv6", "127.0.0.1"),
+            ("trusted_interfaces", "eth0::eth1"),
+            ("isolate", "maybe"),
+            ("metric", "-1"),
             ("nonsense", "1"),
         ] {
             let error = parse(&[(key, value)]).expect_err(key);
@@ -229,9 +243,15 @@ mod tests {
 
     #[test]
     fn the_binding_address_may_be_of_either_family() {
-        let binding = |text| parse(&[("host_binding_ipv4", text)]).unwrap().host_binding.map(|ip| ip.to_string());
+        let binding = |text| parse(&[("host_binding_ipv4", text)]).unwrap().host_bindings.v4.map(|ip| ip.to_string());
         assert_eq!(binding("127.0.0.1").as_deref(), Some("127.0.0.1"));
         assert_eq!(binding("0.0.0.0"), None);
         assert_eq!(binding("::").as_deref(), Some("::"));
+    }
+
+    #[test]
+    fn what_is_said_of_one_family_goes_before_what_is_said_of_both() {
+        let parsed = parse(&[("masquerade", "false"), ("masquerade_ipv4", "true")]).unwrap();
+        assert!(parsed.masquerades(Family::V4) && !parsed.masquerades(Family::V6));
     }
 }

@@ -1,7 +1,7 @@
 //! Values of options. Every error is of class `Invalid` and names the option.
 
 use linkspan_model::{Error, Result};
-use std::{ops::RangeInclusive, str::FromStr};
+use std::{net::IpAddr, ops::RangeInclusive, str::FromStr};
 
 fn malformed(key: &str, text: &str) -> Error {
     Error::invalid(format!("option {key}={text} is malformed"))
@@ -47,4 +47,19 @@ pub(super) fn interface_name(key: &str, text: &str, longest: usize) -> Result<St
     }
     Err(Error::invalid(format!("option {key}={text:?} is no name for an interface"))
         .fix(format!("give 1 to {longest} printable characters without '/', ':', '%', '\"' and blanks")))
+}
+
+/// Names of interfaces with colons between them, as Docker writes them.
+pub(super) fn interfaces(key: &str, text: &str) -> Result<Vec<String>> {
+    text.split(':').map(|name| interface_name(key, name, 15)).collect()
+}
+
+/// An address that a packet can have.
+pub(super) fn address_of_host<T: FromStr + Into<IpAddr>>(key: &str, text: &str, family: &str) -> Result<IpAddr> {
+    let wanted = format!("an {family} address of the host");
+    let address: IpAddr = value::<T>(key, text, &wanted)?.into();
+    if address.is_unspecified() || address.is_multicast() {
+        return Err(malformed(key, text).fix(format!("give {wanted}")));
+    }
+    Ok(address)
 }

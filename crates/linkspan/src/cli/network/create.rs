@@ -1,7 +1,7 @@
 use super::super::{Place, parse};
 use crate::{exit::Outcome, output};
 use ipnet::IpNet;
-use linkspan_model::{Error, NetworkSpec, PoolSpec, Result, Scope};
+use linkspan_model::{Error, NetworkSpec, PoolSpec, Result, RouteSpec, Scope};
 use std::net::IpAddr;
 
 /// Arguments of `network create`.
@@ -21,6 +21,10 @@ use std::net::IpAddr;
                                                             published ports at the sandbox's own address
   linkspan network create --internal -o gateway_mode_ipv4=isolated island
                                                             not even this host is on it
+  linkspan network create --subnet 10.1.0.0/24 --route 10.9.0.0/16,via=10.1.0.7,metric=100 via
+                                                            a way to 10.9.0.0/16 by a member
+  linkspan network create -o isolate=off -o com.docker.network.host_ipv4=198.51.100.7 wide
+                                                            open to other such networks, with one address outside
   linkspan network create -o host_access=tcp/22,udp/514 ops members reach these ports of this host
 
 Prints the ID of the network.
@@ -33,14 +37,28 @@ Options of driver bridge, or Docker's names for them (com.docker.network…):
                            nat-unprotected: and all ports answer who routes to the sandbox's address
                            routed: no translation; published ports and ping at the sandbox's own address
                            isolated: the bridge has no address (with --internal only)
-  masquerade=BOOL          what leaves has the host's address [true]
+  masquerade=BOOL          what leaves has the host's address [true]; masquerade_ipv4, masquerade_ipv6
+  snat_ipv4=IP, snat_ipv6=IP
+                           what leaves has this address of the host
+  inhibit_ipv4=BOOL        the bridge gets no IPv4 address; --gateway is somebody else on it [false]
+  trusted_interfaces=A:B   from these interfaces of the host published ports are reached at the
+                           sandbox's own address
+  open_interfaces=A:B      from these all ports are
+  isolate=strict|normal|off
+                           traffic passes to and from other networks where neither is strict and not
+                           both are normal (or, as with netavark, true and false) [strict]
+  no_default_route=BOOL    sandboxes get no default route here, and no port is translated [false]
+  metric=NUMBER            metric of that route
   icc=BOOL                 members reach each other [true]
   antispoof=BOOL           members send from their own addresses only [true]
   host_access=BOOL|LIST    what members reach of this host beside ping and DNS at the gateway's
                            address: nothing, everything, or ports such as tcp/22,udp/500-510 [false]
   advertise_addr_nmsgs=N, advertise_addr_ms=MS
                            how often and at what interval addresses are announced [1, 1000]
-  host_binding_ipv4=IP     host address of published ports that name none [every address]
+  host_binding_ipv4=IP, host_binding_ipv6=IP
+                           host addresses of published ports that name none [every address]
+  enable_ipv4=BOOL, enable_ipv6=BOOL
+                           as --ipv4 and --ipv6
   interface_prefix=NAME    interfaces of sandboxes are NAME0, NAME1 … [eth]")]
 pub(in crate::cli) struct Args {
     /// Name of the network
@@ -93,6 +111,9 @@ pub(in crate::cli) struct Args {
     /// Address of a subnet that someone else has; may be repeated
     #[arg(long, value_name = "NAME=IP", value_parser = parse::named_address, help_heading = "Addresses")]
     aux_address: Vec<(String, IpAddr)>,
+    /// Route of the sandboxes, DESTINATION,via=GATEWAY[,metric=NUMBER]; may be repeated
+    #[arg(long, value_name = "ROUTE", help_heading = "Addresses")]
+    route: Vec<RouteSpec>,
     /// Driver that gives the addresses
     #[arg(long, value_name = "DRIVER", default_value = "default", help_heading = "Addresses")]
     ipam_driver: String,
@@ -143,6 +164,7 @@ impl Args {
         spec.ipam.driver = if self.ipam_driver == "default" { "pool".to_owned() } else { self.ipam_driver };
         spec.ipam.pools = pools;
         spec.ipam.options = parse::map(&self.ipam_opt);
+        spec.routes = self.route;
         spec.options = parse::map(&self.options);
         spec.labels = parse::map(&self.label);
         Ok(spec)
