@@ -22,8 +22,8 @@ pub(super) struct Attach {
     /// Label of the sandbox; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse::key_value)]
     label: Vec<(String, String)>,
-    /// Network to join; may be repeated, and may be name=NET,alias=A,ip=IP,ip6=IP6,mac-address=MAC,
-    /// link-local-ip=IP,link=NAME:ALIAS,interface=IF,driver-opt=K=V,gw-priority=N
+    /// Network to join; may be repeated. As name=NET,KEY=VALUE,… it says more; keys are alias, ip, ip6, mac-address,
+    /// link-local-ip, link, interface, driver-opt and gw-priority
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network, help_heading = "Network")]
     network: Vec<EndpointSpec>,
     /// IPv4 address on the first network
