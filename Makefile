@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test check lint format doc bench reachability picture clean
+.PHONY: help build demo test test-kernels check lint format doc bench reachability picture clean
 
 help: ## What there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## The program, as people run it
 	$(CARGO) build --release --locked --package linkspan
@@ -18,6 +18,9 @@ demo: ## Real packets on a private host, in half a minute
 test: ## Every test, in private hosts
 	@scripts/install-test-tools
 	@scripts/test
+
+test-kernels: ## Some of them on Debian's stock kernel, in a virtual machine
+	@scripts/test-kernels
 
 check: lint ## Format, lints, rules of the repository, licences and advisories
 	$(CARGO) xtask check
