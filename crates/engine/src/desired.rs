@@ -1,6 +1,8 @@
 //! What should exist in the kernel, as a function of the records.
 
-use crate::{EndpointContext, EndpointRecord, NetworkRecord, Phase, controller::Drivers, gateway, state::State};
+use crate::{
+    EndpointContext, EndpointRecord, Namespace, NetworkRecord, Phase, controller::Drivers, gateway, state::State,
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linkspan_kernel::{Link, LinkKind, NftFamily, NftTable, Owner, Place, Route, Sysctl, Value, Values};
 use linkspan_model::{EndpointId, Family, PortBinding, Result, RouteSpec, SandboxId};
@@ -94,6 +96,7 @@ impl Desired<'_> {
                 network,
                 endpoint,
                 place: &place,
+                adopted: matches!(sandbox.namespace, Namespace::Adopted { .. }),
                 retired: (endpoint.phase == Phase::Removing).then_some(self.retired_group),
                 publish_v4: publishes(v4.map(|(id, _)| id), endpoint),
                 publish_v6: publishes(v6.map(|(id, _)| id), endpoint),

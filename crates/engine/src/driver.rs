@@ -111,6 +111,8 @@ pub struct EndpointContext<'a> {
     pub endpoint: &'a EndpointRecord,
     /// The sandbox's namespace.
     pub place: &'a Place,
+    /// It is another program's, which may have set what new interfaces in it begin with.
+    pub adopted: bool,
     /// Device group of links that wait for deletion; `Some` once the endpoint has left.
     pub retired: Option<u32>,
     /// Ports to publish through this endpoint in IPv4; empty where it is not the sandbox's IPv4 gateway.

@@ -221,6 +221,9 @@ pub struct EndpointRecord {
     /// Its IPv6 address with the subnet's prefix length.
     #[serde(default)]
     pub ipv6: Option<Ipv6Net>,
+    /// IP versions whose address was asked for; the other's is of the IPAM driver's choice.
+    #[serde(default)]
+    pub fixed: Vec<Family>,
     /// Its link-local addresses, beside those that the kernel makes.
     #[serde(default)]
     pub link_local: Vec<IpAddr>,

@@ -4,8 +4,8 @@ use crate::{Namespace, ProcessRecord, Usage};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use linkspan_model::{
-    DnsSpec, EndpointId, ExposedPort, LinkSpec, MacAddr, Name, NetworkId, PortBinding, PortRange, Protocol, SandboxId,
-    Scope,
+    DnsSpec, EndpointId, ExposedPort, Family, LinkSpec, MacAddr, Name, NetworkId, PortBinding, PortRange, Protocol,
+    SandboxId, Scope,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -99,6 +99,9 @@ pub struct EndpointView {
     pub gateway_v4: Option<Ipv4Addr>,
     /// Next hop of the network's default route, IPv6.
     pub gateway_v6: Option<Ipv6Addr>,
+    /// IP versions whose address was asked for.
+    #[serde(default)]
+    pub fixed: Vec<Family>,
     /// Link-local addresses that were asked for.
     #[serde(default)]
     pub link_local: Vec<IpAddr>,

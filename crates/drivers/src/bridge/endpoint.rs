@@ -97,8 +97,11 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     }));
     let conf = |key: &str| format!("net/ipv6/conf/{interface}/{key}");
     if network.spec.enable_ipv6 {
-        // A namespace that was adopted may have it off for new interfaces.
-        inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
+        // It is on where nobody has switched it off. Nothing is written in vain: names below /proc/sys cost the more,
+        // the more namespaces there are.
+        if context.adopted {
+            inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
+        }
         // Addresses and routes are ours to give, not those of a sibling's router advertisements.
         inside(Value::Sysctl(Sysctl::new(conf("accept_ra"), "0")));
         // MAC addresses are unique on the network, so that the link-local address is as well.

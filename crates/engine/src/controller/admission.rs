@@ -36,6 +36,7 @@ impl Controller {
             mac: self.choose_mac(state, network, spec.mac)?,
             ipv4: None,
             ipv6: None,
+            fixed: Vec::new(),
             link_local: check_link_local(state, network, &spec.link_local)?,
             aliases: spec.aliases.clone(),
             links: spec.links.clone(),
@@ -44,6 +45,7 @@ impl Controller {
             keep: false,
         };
         for (family, wanted) in [(Family::V4, spec.ipv4.map(IpAddr::from)), (Family::V6, spec.ipv6.map(IpAddr::from))] {
+            record.fixed.extend(wanted.map(Family::of));
             match self.take_address(state, network, family, wanted, record.mac) {
                 Ok(Some(IpNet::V4(net))) => record.ipv4 = Some(net),
                 Ok(Some(IpNet::V6(net))) => record.ipv6 = Some(net),

@@ -152,6 +152,7 @@ impl Controller {
                 Some(IpAddr::V6(gateway)) => Some(gateway),
                 _ => None,
             },
+            fixed: endpoint.fixed.clone(),
             link_local: endpoint.link_local.clone(),
             aliases: endpoint.aliases.clone(),
             links: endpoint.links.clone(),

@@ -102,6 +102,11 @@ fn addresses_are_announced_as_often_as_asked() {
         let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps.iter().all(|gap| (0.09..1.0).contains(gap)), "100 ms apart: {gaps:?}");
     }
+    // Link-local addresses as well.
+    sleeper(&host, "local", "--network app --link-local-ip 169.254.9.9 --link-local-ip fe80::9");
+    let local = ["who-has 169.254.9.9 tell 169.254.9.9", "neighbor advertisement, tgt is fe80::9"];
+    let told_of = || local.iter().all(|what| dump.output().matches(what).count() == 3);
+    assert!(within(Duration::from_secs(5), told_of), "{}", dump.output());
     // The endpoint's own wish goes before its network's.
     sleeper(&host, "silent", "--network name=app,driver-opt=advertise_addr_nmsgs=0");
     sleeper(&host, "slow", "--network name=app,driver-opt=advertise_addr_ms=2000");

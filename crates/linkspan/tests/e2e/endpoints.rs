@@ -12,6 +12,11 @@ fn addresses_macs_and_interface_names_as_asked() {
     sleeper(&host, "one", "--network app --ip 10.5.0.7 --ip6 fd12:5::7 --mac-address 02:42:0a:05:00:07");
     let inside = host.json("linkspan exec one ip -j addr show eth0");
     assert_eq!(inside[0]["address"], "02:42:0a:05:00:07");
+    let asked = |name: &str| {
+        let shown = host.json(&format!("linkspan sandbox inspect {name}"));
+        shown[0]["NetworkSettings"]["Networks"]["app"]["IPAMConfig"].to_string()
+    };
+    assert_eq!(asked("one"), r#"{"IPv4Address":"10.5.0.7","IPv6Address":"fd12:5::7"}"#);
     let seen = inside[0]["addr_info"].to_string();
     says(&seen, &["\"10.5.0.7\"", "\"fd12:5::7\""]);
     says(&host.ok("linkspan exec one ip route"), &["default via 10.5.0.254"]);
@@ -20,6 +25,7 @@ fn addresses_macs_and_interface_names_as_asked() {
     sleeper(&host, "three", "--network name=app,alias=drei,interface=lan0");
     assert_eq!(address(&host, "app", "two", "v4"), "10.5.0.128");
     assert_eq!(address(&host, "app", "three", "v4"), "10.5.0.130", "10.5.0.129 is the printer's");
+    assert_eq!(asked("three"), "{}");
     says(&host.ok("linkspan exec three ip -br addr show lan0"), &["10.5.0.130/24"]);
     assert_eq!(host.inside("one").dig("drei"), ["10.5.0.130"]);
     // A static address stays with its sandbox, and is not given to others meanwhile.

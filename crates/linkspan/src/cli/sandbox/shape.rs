@@ -2,7 +2,7 @@
 
 use crate::program;
 use linkspan_engine::{EndpointView, Namespace, SandboxView};
-use linkspan_model::DnsSpec;
+use linkspan_model::{DnsSpec, Family};
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
 
@@ -92,10 +92,26 @@ struct Endpoint<'a> {
     global_ipv6_prefix_len: u8,
 }
 
+/// The addresses that were asked for.
 #[derive(Serialize)]
 struct IpamConfig {
-    #[serde(rename = "LinkLocalIPs")]
+    #[serde(rename = "IPv4Address", skip_serializing_if = "String::is_empty")]
+    ipv4_address: String,
+    #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
+    ipv6_address: String,
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
     link_local_ips: Vec<String>,
+}
+
+impl From<&EndpointView> for IpamConfig {
+    fn from(endpoint: &EndpointView) -> Self {
+        let fixed = |family| endpoint.fixed.contains(&family);
+        Self {
+            ipv4_address: text(endpoint.ipv4.filter(|_| fixed(Family::V4)).map(|net| net.addr())),
+            ipv6_address: text(endpoint.ipv6.filter(|_| fixed(Family::V6)).map(|net| net.addr())),
+            link_local_ips: endpoint.link_local.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 fn text<T: ToString>(value: Option<T>) -> String {
@@ -105,7 +121,7 @@ fn text<T: ToString>(value: Option<T>) -> String {
 impl<'a> From<&'a EndpointView> for Endpoint<'a> {
     fn from(endpoint: &'a EndpointView) -> Self {
         Self {
-            ipam_config: IpamConfig { link_local_ips: endpoint.link_local.iter().map(ToString::to_string).collect() },
+            ipam_config: endpoint.into(),
             links: endpoint.links.iter().map(ToString::to_string).collect(),
             aliases: &endpoint.aliases,
             dns_names: &endpoint.dns_names,
