@@ -230,3 +230,16 @@ fn what_the_engine_is_told_of_ways_in_and_out() {
     assert_eq!(BridgeDriver.gateway(&network, address("10.1.0.2")), None);
     assert_eq!(BridgeDriver.host_bindings(&network), [address("10.9.9.9"), address("::1")]);
 }
+
+#[test]
+fn somebody_elses_bridge_gets_ports_and_nothing_else() {
+    let network = network(|spec| ["mode=unmanaged", "bridge=br0"].iter().for_each(|option| set(spec, option)));
+    BridgeDriver.validate(&network.spec).unwrap();
+    assert!(BridgeDriver.network_values(&network).unwrap().is_empty());
+    assert_eq!(BridgeDriver.foreign_bridge(&network).as_deref(), Some("br0"));
+    let host = text(&BridgeDriver.host_values(&[&network]));
+    assert!(!host.contains("sysctl") && !host.contains("passage"), "{host}");
+    let binding = PortBinding { host_ip: None, host: PortRange::one(8080), sandbox: 80, protocol: Protocol::Tcp };
+    let endpoint = published_text(&network, &[binding], &["80".parse().unwrap()], None);
+    assert!(endpoint.contains("port of br0") && !endpoint.contains("inet linkspan"), "{endpoint}");
+}

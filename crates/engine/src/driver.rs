@@ -95,7 +95,12 @@ pub trait NetworkDriver: Send + Sync {
         "eth".to_owned()
     }
 
-    /// Names of the links that the network itself makes in the host, so that the host's other
+    /// The bridge of the host that `network` needs and does not make: it must be there, and takes the network's MTU.
+    fn foreign_bridge(&self, _network: &NetworkRecord) -> Option<String> {
+        None
+    }
+
+    /// Names of the links that the network itself makes or takes in the host, so that the host's other
     /// routes can be told from its own.
     fn network_links(&self, _network: &NetworkRecord) -> Vec<String> {
         Vec::new()

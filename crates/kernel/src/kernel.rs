@@ -76,6 +76,13 @@ pub struct HostNetworks {
     pub ra_interfaces: Vec<String>,
 }
 
+impl HostNetworks {
+    /// Whether `net` is an address or a route of this interface.
+    pub fn has(&self, link: &str, net: &IpNet) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.link.as_deref() == Some(link) && prefix.net == *net)
+    }
+}
+
 /// A prefix that the host can reach or has an address in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPrefix {

@@ -134,7 +134,7 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         (endpoint.ipv4.map(|net| net.addr().into()), context.publish_v4),
         (endpoint.ipv6.map(|net| net.addr().into()), context.publish_v6),
     ] {
-        let Some(address) = address.filter(|address| options.mode.of(Family::of(*address)).translates()) else {
+        let Some(address) = address.filter(|address| options.translates(Family::of(*address))) else {
             continue;
         };
         for element in bindings.iter().flat_map(|binding| publish::elements(binding, address, &comment)) {
@@ -142,7 +142,9 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         }
     }
     for address in endpoint.addresses().map(|net| net.addr()) {
-        let answers = context.ports.iter().filter(|port| answers_at(port, network, &options, address));
+        // Where nothing is filtered nothing needs to be let in.
+        let ports = if options.unmanaged { &[] } else { context.ports };
+        let answers = ports.iter().filter(|port| answers_at(port, network, &options, address));
         for element in publish::direct_elements(answers, address, &comment) {
             values.insert(Place::Host, &owner, element);
         }
@@ -157,6 +159,7 @@ pub(super) fn answers_at(port: &PortSpec, network: &NetworkRecord, options: &Bri
     let asked = port.host_ip.is_none_or(|ip| Family::of(ip) == family);
     let anywhere = port.host_ip.is_none_or(|ip| ip.is_unspecified());
     let open = match options.mode.of(family) {
+        _ if options.unmanaged => anywhere,
         GatewayMode::Routed => anywhere,
         GatewayMode::Nat | GatewayMode::NatUnprotected => !options.trusted_interfaces.is_empty(),
         GatewayMode::Isolated => false,

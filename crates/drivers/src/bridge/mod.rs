@@ -76,7 +76,7 @@ impl NetworkDriver for BridgeDriver {
     }
 
     fn translates(&self, network: &NetworkRecord, family: Family) -> bool {
-        parsed(network).mode.of(family).translates()
+        parsed(network).translates(family)
     }
 
     fn answers_at(&self, network: &NetworkRecord, address: IpAddr, port: &PortSpec) -> bool {
@@ -91,6 +91,11 @@ impl NetworkDriver for BridgeDriver {
 
     fn interface_prefix(&self, network: &NetworkRecord) -> String {
         parsed(network).interface_prefix.unwrap_or_else(|| "eth".to_owned())
+    }
+
+    fn foreign_bridge(&self, network: &NetworkRecord) -> Option<String> {
+        let options = parsed(network);
+        options.bridge.filter(|_| options.unmanaged)
     }
 
     fn network_links(&self, network: &NetworkRecord) -> Vec<String> {

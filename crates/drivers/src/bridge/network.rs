@@ -11,6 +11,9 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
     let options = BridgeOptions::parse(&network.spec.options)?;
     let bridge = bridge_name(network.id, &options);
     let mut values = Values::new();
+    if options.unmanaged {
+        return Ok(values);
+    }
     let owner = owner_of_network(network);
     let mut insert = |value| values.insert(Place::Host, &owner, value);
 

@@ -58,10 +58,13 @@ pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     if !networks.iter().all(|network| named(network)) {
         insert(Value::Passage(Passage { interfaces: format!("{BRIDGE_PREFIX}*") }));
     }
-    if networks.iter().any(|network| network.spec.enable_ipv4) {
+    // Who has an unmanaged bridge says what is routed from there.
+    let managed =
+        |network: &&&NetworkRecord| BridgeOptions::parse(&network.spec.options).is_ok_and(|options| !options.unmanaged);
+    if networks.iter().filter(managed).any(|network| network.spec.enable_ipv4) {
         insert(Value::Sysctl(Sysctl::new("net/ipv4/ip_forward", "1")));
     }
-    if networks.iter().any(|network| network.spec.enable_ipv6) {
+    if networks.iter().filter(managed).any(|network| network.spec.enable_ipv6) {
         insert(Value::Sysctl(Sysctl::new("net/ipv6/conf/all/forwarding", "1")));
     }
     values

@@ -11,6 +11,7 @@ mod configuration;
 mod endpoints;
 mod events;
 mod families;
+mod foreign;
 mod heal;
 mod networks;
 mod processes;

@@ -48,7 +48,15 @@ impl Controller {
                     .fix("choose another name, or remove it first"));
             }
             self.check_links(&state, &record)?;
-            self.occupied(&state, &host)
+            let foreign = driver.foreign_bridge(&record);
+            if let Some(bridge) = &foreign {
+                record.host_mtu = Some(self.foreign_bridge_mtu(bridge)?);
+            }
+            let mut occupied = self.occupied(&state, &host);
+            // Where the network is somebody else's bridge, it is in that one's subnet.
+            let beside = |prefix: &Occupied| foreign.as_deref().is_none_or(|bridge| !host.has(bridge, &prefix.net));
+            occupied.retain(beside);
+            occupied
         };
         if driver.capabilities().addresses {
             self.request_pools(&mut record, &occupied)?;

@@ -2,7 +2,7 @@
 //! sandboxes' packets go.
 
 use crate::support::{await_port, host, says, sleeper, status, web};
-use linkspan_testkit::{Background, Host, Place, banner_tcp, within};
+use linkspan_testkit::{Background, Host, Place, Snapshot, banner_tcp, within};
 use std::time::Duration;
 
 /// A second server in `sandbox`, at TCP port 81, which is never published.
@@ -255,4 +255,51 @@ fn options_that_contradict_each_other_are_refused() {
     ] {
         says(&host.refused(status::INVALID, format!("linkspan network create {options} x")), words);
     }
+}
+
+#[test]
+fn somebody_elses_bridge_is_left_as_it_was_found() {
+    let host = host();
+    host.ok("linkspan info; ip link add lan type bridge; ip link set lan address 02:00:00:00:00:60 mtu 1400 up");
+    host.ok("ip addr add 10.60.0.1/24 dev lan; ip addr add fd60::1/64 dev lan nodad; ip link add dull type veth peer name dull2");
+    let before = Snapshot::of(&host);
+    // Somebody else is on it already.
+    let other = host.foreign_netns("other");
+    host.ok("ip link add to-other type veth peer name eth0 netns other && ip link set to-other mtu 1400 master lan up");
+    other.ok("ip addr add 10.60.0.77/24 dev eth0; ip link set eth0 mtu 1400 up; ip link set lo up");
+    let with_other = Snapshot::of(&host);
+    host.ok("linkspan network create --ipv6 --subnet 10.60.0.0/24 --subnet fd60::/64 --aux-address other=10.60.0.77 \
+             -o mode=unmanaged -o bridge=lan theirs");
+    with_other.assert_same(&Snapshot::of(&host));
+    web(&host, "web", "--network theirs -p 80");
+    sleeper(&host, "client", "--network theirs");
+    let (web, client) = (host.inside("web"), host.inside("client"));
+    assert!(client.pings("-4 web") && client.pings("-6 web") && client.fetch("web", 80).is_some());
+    assert!(web.pings("10.60.0.77") && other.pings("10.60.0.2"), "with whoever else is on the bridge");
+    assert!(host.here().fetch("10.60.0.2", 80).is_some());
+    says(&client.ok("ip route show default"), &["via 10.60.0.1"]);
+    assert_eq!(host.ok("linkspan exec client cat /sys/class/net/eth0/mtu"), "1400", "that of the bridge");
+    assert_eq!(host.ok("linkspan port web"), "80/tcp -> 10.60.0.2:80\n80/tcp -> [fd60::2]:80");
+    // Services of the host are its owner's affair, forged addresses are not.
+    let _ssh = host.here().spawn("exec socat TCP4-LISTEN:22,fork,reuseaddr 'SYSTEM:echo host'");
+    assert!(within(Duration::from_secs(5), || client.fetch("10.60.0.1", 22).is_some()));
+    client.ok("ip addr add 10.60.0.200/24 dev eth0");
+    assert_ne!(client.sh("ping -q -c 1 -W 1 -I 10.60.0.200 10.60.0.1").status, 0);
+    host.ok("linkspan verify");
+    for (status, command, words) in [
+        (status::INVALID, "network create -o mode=unmanaged x", &["bridge=NAME"][..]),
+        (status::NOT_FOUND, "network create -o mode=unmanaged -o bridge=nosuch x", &["nosuch", "make it first"]),
+        (status::INVALID, "network create -o mode=unmanaged -o bridge=dull x", &["dull", "no bridge"]),
+        (status::IN_USE, "network create -o mode=unmanaged -o bridge=lan x", &["lan", "network theirs"]),
+        (status::INVALID, "network create --internal -o mode=unmanaged -o bridge=lan x", &["--internal"]),
+        (status::INVALID, "network create -o mode=unmanaged -o bridge=lan -o host_access=true x", &["needs rules"]),
+        (status::INVALID, "sandbox create --network theirs -p 8080:80", &["8080", "own address"]),
+    ] {
+        says(&host.refused(status, format!("linkspan {command}")), words);
+    }
+    host.ok("linkspan rm -f web client && linkspan network rm theirs");
+    assert!(within(Duration::from_secs(3), || with_other == Snapshot::of(&host)));
+    with_other.assert_same(&Snapshot::of(&host));
+    host.ok("ip link del to-other; ip netns del other");
+    assert!(within(Duration::from_secs(3), || before == Snapshot::of(&host)));
 }

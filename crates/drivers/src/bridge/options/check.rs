@@ -16,6 +16,9 @@ impl BridgeOptions {
         if spec.internal {
             self.check_internal()?;
         }
+        if self.unmanaged {
+            self.check_unmanaged(spec)?;
+        }
         if self.inhibit_ipv4 && !spec.enable_ipv4 {
             return Err(Error::invalid("option inhibit_ipv4 on a network without IPv4").fix("leave one of the two out"));
         }
@@ -31,6 +34,38 @@ impl BridgeOptions {
                 .fix("leave one of the two out"));
         }
         Ok(())
+    }
+
+    /// What is somebody else's bridge is not ours to filter, address or cut off.
+    fn check_unmanaged(&self, spec: &NetworkSpec) -> Result<()> {
+        let refused = |what: &str, fix: &str| Err(Error::invalid(format!("{what} with mode=unmanaged")).fix(fix));
+        if self.bridge.is_none() {
+            return refused("no bridge is named", "add -o bridge=NAME, of a bridge that exists");
+        }
+        if spec.internal {
+            return refused("--internal", "leave it out: who has the bridge says what passes it");
+        }
+        // Whatever is not as it is by default would ask for a rule, or a setting of the bridge.
+        let plain = Self {
+            bridge: self.bridge.clone(),
+            unmanaged: true,
+            mtu: self.mtu,
+            icc: self.icc,
+            antispoof: self.antispoof,
+            interface_prefix: self.interface_prefix.clone(),
+            announcing: self.announcing,
+            no_default_route: self.no_default_route,
+            metric: self.metric,
+            ..Self::default()
+        };
+        if *self == plain {
+            return Ok(());
+        }
+        refused(
+            "an option that needs rules",
+            "beside it go bridge, mtu, icc, antispoof, interface_prefix, advertise_addr_nmsgs, advertise_addr_ms, \
+             no_default_route and metric",
+        )
     }
 
     /// Nothing enters or leaves an internal network.
@@ -128,6 +163,10 @@ mod tests {
             ("internal open_interfaces=wg0", "leave out --internal"),
             ("internal isolate=off", "leave out --internal"),
             ("host_binding_ipv6=::1", "add --ipv6"),
+            ("mode=unmanaged", "add -o bridge=NAME"),
+            ("internal mode=unmanaged bridge=br0", "--internal"),
+            ("mode=unmanaged bridge=br0 isolate=off", "needs rules"),
+            ("mode=unmanaged bridge=br0 gateway_mode_ipv4=routed", "needs rules"),
         ] {
             assert!(refusal(words).is_some_and(|said| said.contains(why)), "{words}: {:?}", refusal(words));
         }
@@ -135,6 +174,7 @@ mod tests {
             "internal v6 gateway_mode_ipv4=isolated gateway_mode_ipv6=isolated",
             "internal v6 gateway_mode_ipv4=isolated host_access=tcp/22",
             "internal gateway_mode_ipv4=nat isolate=strict",
+            "mode=unmanaged bridge=br0 mtu=1400 metric=7 antispoof=false isolate=strict",
             "masquerade=false masquerade_ipv4=true snat_ipv4=10.9.9.9 isolate=true",
             "v6 gateway_mode_ipv4=routed gateway_mode_ipv6=nat-unprotected masquerade=false",
         ] {

@@ -22,6 +22,9 @@ use std::{
 pub(super) struct BridgeOptions {
     /// Name of the bridge.
     pub(super) bridge: Option<String>,
+    /// The bridge is somebody else's: nothing is done to it but that endpoints are ports of it, and nothing that passes
+    /// it is filtered or translated.
+    pub(super) unmanaged: bool,
     /// MTU of the bridge and its endpoints, in bytes.
     pub(super) mtu: Option<u32>,
     /// How the network is joined to the outside.
@@ -62,6 +65,7 @@ impl Default for BridgeOptions {
     fn default() -> Self {
         Self {
             bridge: None,
+            unmanaged: false,
             mtu: None,
             mode: PerFamily::default(),
             masquerade: true,
@@ -84,8 +88,9 @@ impl Default for BridgeOptions {
 }
 
 /// Our short name of each option, and those that others give it.
-const NAMES: [(&str, &[&str]); 24] = [
+const NAMES: [(&str, &[&str]); 25] = [
     ("bridge", &["com.docker.network.bridge.name"]),
+    ("mode", &[]),
     ("mtu", &["com.docker.network.driver.mtu"]),
     ("gateway_mode_ipv4", &["com.docker.network.bridge.gateway_mode_ipv4"]),
     ("gateway_mode_ipv6", &["com.docker.network.bridge.gateway_mode_ipv6"]),
@@ -142,9 +147,15 @@ impl BridgeOptions {
         self.masquerade_family.of(family).unwrap_or(self.masquerade)
     }
 
+    /// Ports of the host lead to the network by translation.
+    pub(super) fn translates(&self, family: Family) -> bool {
+        !self.unmanaged && self.mode.of(family).translates()
+    }
+
     fn set(&mut self, short: &str, key: &str, text: &str) -> Result<()> {
         match short {
             "bridge" => self.bridge = Some(interface_name(key, text, 15)?),
+            "mode" => self.unmanaged = list(key, text, &[("managed", false), ("unmanaged", true)])?,
             "mtu" => self.mtu = Some(number(key, text, MTU, "bytes (at least 1280 with IPv6)")?),
             "gateway_mode_ipv4" => self.mode.v4 = list(key, text, &GatewayMode::NAMES)?,
             "gateway_mode_ipv6" => self.mode.v6 = list(key, text, &GatewayMode::NAMES)?,
@@ -232,6 +243,7 @@ mod tests {
             ("trusted_interfaces", "eth0::eth1"),
             ("isolate", "maybe"),
             ("metric", "-1"),
+            ("mode", "manual"),
             ("nonsense", "1"),
         ] {
             let error = parse(&[(key, value)]).expect_err(key);
