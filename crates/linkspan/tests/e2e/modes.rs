@@ -1,7 +1,7 @@
 //! Gateway modes of bridge networks: what answers where.
 
-use crate::support::{address, await_port, host, says, sleeper, status, web};
-use linkspan_testkit::{Host, Place, Snapshot, banner_tcp, within};
+use crate::support::{address, await_port, hidden, host, says, shell, sleeper, status, web};
+use linkspan_testkit::{Place, Snapshot, banner_tcp, within};
 use std::time::Duration;
 
 /// Has `place`, on the wire at `via`, route to the networks of `host`.
@@ -10,17 +10,6 @@ fn route_to(place: &Place<'_>, subnets: &[&str]) {
         let via = if subnet.contains(':') { "fd99:0::1" } else { "10.99.0.1" };
         place.ok(format!("ip route add {subnet} via {via}"));
     }
-}
-
-/// A second server in `sandbox`, at TCP port 81, which is never published.
-fn hidden(host: &Host, sandbox: &str) -> linkspan_testkit::Background {
-    let server = host.inside(sandbox).spawn(&format!("exec {}", shell(&banner_tcp(81, "hidden"))));
-    await_port(host, sandbox, "tcp", 81);
-    server
-}
-
-fn shell(words: &[String]) -> String {
-    words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -214,7 +203,7 @@ fn services_of_the_host_are_closed_to_sandboxes() {
             format!("({probes} (ping -nqc3 -i.2 -W1 {target} >/dev/null && echo echo) & wait) 2>/dev/null | sort");
         host.inside(&format!("in-{name}")).ok(script).replace('\n', " ")
     };
-    for (name, target, wanted) in [
+    let rows = [
         ("shut", "10.36.0.1", "echo t53 u53"),
         ("shut", "fd36::1", "echo t53 u53"),
         ("shut", "10.99.0.1", "echo"),
@@ -226,9 +215,15 @@ fn services_of_the_host_are_closed_to_sandboxes() {
         ("some", "fd99:0::1", "echo t22"),
         ("all", "10.99.0.1", "echo t22 t23 t53"),
         ("all", "fd39::1", "echo t22 t23 t53 u505 u53 u600"),
-    ] {
-        assert_eq!(reached(name, target), wanted, "{name} to {target}");
-    }
+    ];
+    // Rows at once as well.
+    std::thread::scope(|scope| {
+        let looks = rows.iter().map(|(name, target, _)| scope.spawn(|| reached(name, target)));
+        let got: Vec<_> = looks.collect::<Vec<_>>().into_iter().map(|look| look.join().expect("a look")).collect();
+        for ((name, target, wanted), got) in rows.iter().zip(got) {
+            assert_eq!(got, *wanted, "{name} to {target}");
+        }
+    });
     // By the link-local address of the bridge as little as by any other.
     let bridge = host.ok("linkspan network inspect shut -f '{{.Id}}' | cut -c1-12 | sed s/^/ls-/");
     let local = host.ok(format!("ip -6 -o addr show dev {bridge} scope link | awk '{{print $4}}' | cut -d/ -f1"));

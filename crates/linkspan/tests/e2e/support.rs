@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use linkspan_testkit::{Host, Snapshot, banner_tcp, banner_udp, within};
+use linkspan_testkit::{Background, Host, Snapshot, banner_tcp, banner_udp, within};
 use std::time::Duration;
 
 /// Exit statuses of `linkspan`, as `docs/exit-codes.md` documents them.
@@ -106,4 +106,16 @@ pub(crate) fn refuses_all<'a>(host: &Host, cases: impl IntoIterator<Item = (i32,
     }
     before.1.assert_same(&Snapshot::of(host));
     assert_eq!(before.0, records(), "the records are not as before");
+}
+
+/// A second server in `sandbox`, at TCP port 81.
+pub(crate) fn hidden(host: &Host, sandbox: &str) -> Background {
+    let server = host.inside(sandbox).spawn(&format!("exec {}", shell(&banner_tcp(81, "hidden"))));
+    await_port(host, sandbox, "tcp", 81);
+    server
+}
+
+/// Words as a shell takes them.
+pub(crate) fn shell(words: &[String]) -> String {
+    words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
 }

@@ -1,18 +1,9 @@
 //! Options of bridge networks about the ways in and out: whom a network trusts, as whom it leaves, and where its
 //! sandboxes' packets go.
 
-use crate::support::{await_port, host, says, sleeper, status, web};
-use linkspan_testkit::{Background, Host, Place, Snapshot, banner_tcp, within};
+use crate::support::{hidden, host, says, sleeper, status, web};
+use linkspan_testkit::{Background, Place, Snapshot, within};
 use std::time::Duration;
-
-/// A second server in `sandbox`, at TCP port 81, which is never published.
-fn hidden(host: &Host, sandbox: &str) -> Background {
-    let words =
-        banner_tcp(81, "hidden").iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>();
-    let server = host.inside(sandbox).spawn(&format!("exec {}", words.join(" ")));
-    await_port(host, sandbox, "tcp", 81);
-    server
-}
 
 /// Which of `targets` (an address and a port) answer `place`, all asked at once.
 #[track_caller]
