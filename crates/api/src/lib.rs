@@ -20,6 +20,6 @@ pub use server::fuzzing;
 pub use server::{Carried, Daemon, Order, Role};
 pub use status::status_of;
 pub use wire::{
-    API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, JoinRequest, LabelFilter, PruneRequest, UpgradeRequest,
-    VERSION_HEADER, VerifyRequest, VersionInfo,
+    API_VERSION, DisconnectRequest, ErrorBody, ExitRequest, ExposureRequest, JoinRequest, LabelFilter, PruneRequest,
+    UpgradeRequest, VERSION_HEADER, VerifyRequest, VersionInfo,
 };

@@ -58,6 +58,14 @@ pub struct ExitRequest {
     pub status: i32,
 }
 
+/// Whose exposure is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExposureRequest {
+    /// Sandboxes; all where empty.
+    #[serde(default)]
+    pub sandboxes: Vec<String>,
+}
+
 /// How the kernel is compared with what is desired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyRequest {

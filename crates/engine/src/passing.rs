@@ -2,7 +2,7 @@
 
 use crate::{Durability, RecordChange, Snapshot, Store};
 use linkspan_failpoint::{Point, hit};
-use linkspan_kernel::{Flow, HostNetworks, Kernel, Place, Plan, Retirement, Values, Watch};
+use linkspan_kernel::{Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path, sync::Arc};
 
@@ -52,6 +52,9 @@ impl Kernel for PassingKernel {
     }
     fn watch(&self) -> Result<Box<dyn Watch>> {
         self.0.watch()
+    }
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.0.inspect()
     }
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         self.0.read_sysctl(place, path)

@@ -1,4 +1,4 @@
-use crate::{Place, Plan, Values, Watch};
+use crate::{Inspect, Place, Plan, Values, Watch};
 use ipnet::IpNet;
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
@@ -59,6 +59,11 @@ pub trait Kernel: Send + Sync {
 
     /// Watches for changes from now on.
     fn watch(&self) -> Result<Box<dyn Watch>>;
+
+    /// Looking into the kernel without changing anything; none of a kernel in memory, which has no packets.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
 
     /// Reads a setting below `/proc/sys` of `place`.
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String>;

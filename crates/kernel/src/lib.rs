@@ -9,6 +9,7 @@
 
 mod fake;
 pub mod fds;
+mod inspect;
 mod kernel;
 mod linux;
 mod netns;
@@ -19,6 +20,7 @@ mod value;
 mod watch;
 
 pub use fake::FakeKernel;
+pub use inspect::{Decision, Hook, Incoming, Inspect, Packet, Passed, Probe, ProbeResult, Rules, Way};
 pub use kernel::{Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
 pub use linux::Linux;
 #[cfg(any(test, feature = "fuzzing"))]

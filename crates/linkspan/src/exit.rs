@@ -7,6 +7,10 @@ use std::fmt::Write as _;
 pub(crate) const USAGE: u8 = 2;
 /// `verify`: something is not as it should be.
 pub(crate) const DIFFERS: u8 = 14;
+/// `explain`: it would not arrive.
+pub(crate) const NOT_REACHED: u8 = 15;
+/// `explain`: the probe shows otherwise.
+pub(crate) const CONTRADICTED: u8 = 16;
 /// `run` and `exec`: linkspan itself failed.
 pub(crate) const RUN_FAILED: u8 = 125;
 /// `run` and `exec`: the program cannot be executed.
@@ -59,6 +63,8 @@ pub(crate) fn table() -> Vec<(u8, &'static str)> {
         (0, "success"),
         (USAGE, "the command line cannot be understood"),
         (DIFFERS, "verify: something is not as it should be"),
+        (NOT_REACHED, "explain: it would not arrive"),
+        (CONTRADICTED, "explain: the probe shows otherwise"),
         (RUN_FAILED, "run, exec: linkspan failed before the program ran"),
         (NOT_EXECUTABLE, "run, exec: the program cannot be executed"),
         (NOT_FOUND, "run, exec: there is no such program"),

@@ -2,10 +2,14 @@
 
 use super::{Client, path};
 use crate::wire::{
-    DisconnectRequest, ExitRequest, JoinRequest, PruneRequest, UpgradeRequest, VerifyRequest, VersionInfo,
+    DisconnectRequest, ExitRequest, ExposureRequest, JoinRequest, PruneRequest, UpgradeRequest, VerifyRequest,
+    VersionInfo,
 };
 use hyper::Method;
-use linkspan_engine::{EndpointView, Info, NetworkView, ProcessRecord, SandboxView, Verification, Warned};
+use linkspan_engine::{
+    EndpointView, ExplainRequest, Explanation, Exposure, Info, NetworkView, ProcessRecord, SandboxView, Verification,
+    Warned,
+};
 use linkspan_model::{EndpointSpec, NetworkId, NetworkSpec, Result, SandboxSpec};
 
 const NOTHING: Option<&()> = None;
@@ -112,6 +116,16 @@ impl Client {
     /// Has another daemon take over, and returns once it serves; only root may.
     pub fn upgrade(&self, request: &UpgradeRequest) -> Result<VersionInfo> {
         self.post("/upgrade", request)
+    }
+
+    /// [`Controller::explain`](linkspan_engine::Controller::explain).
+    pub fn explain(&self, request: &ExplainRequest) -> Result<Explanation> {
+        self.post("/explain", request)
+    }
+
+    /// [`Controller::exposure`](linkspan_engine::Controller::exposure).
+    pub fn exposure(&self, sandboxes: &[String]) -> Result<Vec<Exposure>> {
+        self.post("/exposure", &ExposureRequest { sandboxes: sandboxes.to_vec() })
     }
 
     /// [`Controller::purge`](linkspan_engine::Controller::purge).

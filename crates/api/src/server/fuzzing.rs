@@ -9,7 +9,7 @@ use axum::{
     body::Body,
     extract::{FromRequest, Request},
 };
-use linkspan_engine::ProcessRecord;
+use linkspan_engine::{ExplainRequest, ProcessRecord};
 use linkspan_model::{EndpointSpec, ErrorClass, NetworkSpec, SandboxSpec};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -35,6 +35,7 @@ pub fn request_body(input: &[u8]) {
         b'x' => body_of::<ExitRequest>(body),
         b'u' => body_of::<UpgradeRequest>(body),
         b'v' => body_of::<VerifyRequest>(body),
+        b'q' => body_of::<ExplainRequest>(body),
         b'r' => body_of::<ProcessRecord>(body),
         _ => {}
     }

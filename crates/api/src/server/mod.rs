@@ -21,7 +21,7 @@ mod version;
 pub use carried::{Carried, Role};
 pub use upgrade::Order;
 
-use crate::wire::{API_VERSION, BODY_LIMIT, VerifyRequest, VersionInfo};
+use crate::wire::{API_VERSION, BODY_LIMIT, ExposureRequest, VerifyRequest, VersionInfo};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
@@ -31,7 +31,7 @@ use axum::{
 };
 use clients::Clients;
 use failure::{Answer, Failure};
-use linkspan_engine::{Controller, Info, Verification};
+use linkspan_engine::{Controller, ExplainRequest, Explanation, Exposure, Info, Verification};
 use linkspan_model::{Error, Event, Result};
 use phase::Phase;
 use std::{
@@ -218,6 +218,8 @@ fn router(daemon: Daemon) -> Router {
         .route("/endpoints/{endpoint}/leave", post(networks::leave))
         .route("/events", get(events::stream))
         .route("/verify", post(verify))
+        .route("/explain", post(explain))
+        .route("/exposure", post(exposure))
         .route("/purge", post(purge))
         .layer(middleware::from_fn_with_state(daemon.clone(), admit::in_turn))
         .route("/upgrade", post(upgrade::give_way))
@@ -252,6 +254,20 @@ async fn verify(
     extract::Strict(request): extract::Strict<VerifyRequest>,
 ) -> Answer<Verification> {
     daemon.call(move |controller| controller.verify(request.fix)).await.map(Json)
+}
+
+async fn explain(
+    State(daemon): State<Daemon>,
+    extract::Strict(request): extract::Strict<ExplainRequest>,
+) -> Answer<Explanation> {
+    daemon.call(move |controller| controller.explain(&request)).await.map(Json)
+}
+
+async fn exposure(
+    State(daemon): State<Daemon>,
+    extract::Strict(request): extract::Strict<ExposureRequest>,
+) -> Answer<Vec<Exposure>> {
+    daemon.call(move |controller| controller.exposure(&request.sandboxes)).await.map(Json)
 }
 
 async fn purge(State(daemon): State<Daemon>) -> Result<StatusCode, Failure> {

@@ -10,6 +10,7 @@ mod announce;
 mod configuration;
 mod endpoints;
 mod events;
+mod explain;
 mod families;
 mod foreign;
 mod heal;

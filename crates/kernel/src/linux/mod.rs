@@ -7,18 +7,20 @@ mod conntrack;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod inspect;
 mod ledger;
 mod nft;
 mod observe;
 mod passage;
 mod ports;
+mod probe;
 mod refusal;
 mod retire;
 mod rtnl;
 mod sysctl;
 mod watch;
 
-use crate::{Flow, HostNetworks, Kernel, Netns, Place, Plan, Retirement, Values, Watch};
+use crate::{Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch};
 use linkspan_model::{Error, ErrorClass, MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path};
 
@@ -124,6 +126,10 @@ impl Kernel for Linux {
 
     fn watch(&self) -> Result<Box<dyn Watch>> {
         Ok(Box::new(watch::LinuxWatch::new(&self.host)?))
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

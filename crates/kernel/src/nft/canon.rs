@@ -75,7 +75,7 @@ fn options() -> print::Opts {
 /// The ruleset in the form that prints the same whoever made it: sets described by their types
 /// alone, and the anonymous sets of a compiled table, all called `__set%d` until the kernel
 /// numbers them, with names of their own, so that a rule's lookup finds its set.
-fn plain(ruleset: &Ruleset) -> Ruleset {
+pub(super) fn plain(ruleset: &Ruleset) -> Ruleset {
     let mut ruleset = ruleset.clone();
     let name = |id: u32| format!("__set{id}");
     for (set, _) in &mut ruleset.sets {

@@ -8,6 +8,7 @@ mod canon;
 mod field;
 mod nat;
 mod schema;
+pub(crate) mod walk;
 
 pub(crate) use body::{Body, Message};
 pub(crate) use canon::Canon;

@@ -4,6 +4,8 @@ mod attach;
 mod completion;
 mod events;
 mod exec;
+mod explain;
+mod exposure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod graph;
@@ -121,6 +123,10 @@ enum Command {
     Info(info::Args),
     /// Compare the kernel with what should be, and put it right
     Verify(verify::Args),
+    /// Say whether a packet would arrive, and what decides
+    Explain(explain::Args),
+    /// Show who reaches which ports of sandboxes, and by which rule
+    Exposure(exposure::Args),
     /// Stop the daemon, or remove everything it made
     #[command(subcommand)]
     System(system::Command),
@@ -167,6 +173,8 @@ fn dispatch(Cli { place, command }: Cli) -> Outcome {
         Command::Graph(args) => graph::run(&args, &place),
         Command::Info(args) => info::run(&args, &place),
         Command::Verify(args) => verify::run(&args, &place),
+        Command::Explain(args) => explain::run(&args, &place),
+        Command::Exposure(args) => exposure::run(&args, &place),
         Command::System(command) => system::run(&command, &place),
         Command::Daemon(args) => daemon::run(&args, &place.daemon()),
         Command::Completion(args) => completion::run(&args, Cli::command()),

@@ -6,6 +6,7 @@ mod configurations;
 mod daemon;
 mod endpoint_options;
 mod endpoints;
+mod explain;
 mod handover;
 mod heal;
 mod isolation;

@@ -19,6 +19,8 @@ pub(crate) mod status {
     pub(crate) const UNAVAILABLE: i32 = 12;
     pub(crate) const INCOMPATIBLE: i32 = 13;
     pub(crate) const DIFFERS: i32 = 14;
+    pub(crate) const NOT_REACHED: i32 = 15;
+    pub(crate) const CONTRADICTED: i32 = 16;
     /// `linkspan run` and `exec`: the failure is linkspan's, not the program's.
     pub(crate) const OWN: i32 = 125;
 }

@@ -1,9 +1,9 @@
 use super::error;
 use crate::{
-    NftElement, NftFamily,
+    NftElement, NftFamily, Rules,
     nft::{Region, SetSchema, family},
 };
-use crabtables::{Error as NftError, Ruleset, SetElem, Socket, sys};
+use crabtables::{Error as NftError, Family, Ruleset, SetElem, Socket, sys};
 use linkspan_model::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -88,6 +88,14 @@ impl Listing {
         }
         Ok((socket.get_gen()? == genid).then_some(Self { ruleset, elements }))
     }
+}
+
+/// Every rule of the namespace of the calling thread.
+pub(crate) fn all_rules() -> Result<Rules> {
+    super::socket::with_socket(|socket| {
+        let ruleset = socket.list_ruleset(Family::Unspec);
+        ruleset.map(|ruleset| Rules::of(&ruleset)).map_err(|error| error::of_request("the rules of nftables", &error))
+    })
 }
 
 /// Elements that values can say, and the rest.

@@ -13,5 +13,6 @@ mod socket;
 mod tests;
 
 pub(crate) use apply::apply;
+pub(crate) use listing::all_rules;
 pub(crate) use observe::observe;
 pub(super) use socket::with_socket;

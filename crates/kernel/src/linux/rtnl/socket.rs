@@ -162,14 +162,32 @@ impl RtSocket {
         Err(Error::unavailable("network objects change faster than they can be listed").fix("try again"))
     }
 
+    /// Asks a question that has one answer.
+    pub(crate) fn ask(
+        &mut self,
+        message: RouteNetlinkMessage,
+    ) -> Result<std::result::Result<Vec<RouteNetlinkMessage>, Refusal>> {
+        let answers =
+            self.listing(message, NLM_F_ACK).map_err(|error| Error::internal(format!("rtnetlink: {error}")))?;
+        Ok(answers.map(Option::unwrap_or_default))
+    }
+
     /// One attempt; none where the kernel says that the listing may lack objects (NLM_F_DUMP_INTR).
     fn dump_once(
         &mut self,
         message: RouteNetlinkMessage,
     ) -> io::Result<std::result::Result<Option<Vec<RouteNetlinkMessage>>, Refusal>> {
+        self.listing(message, NLM_F_DUMP)
+    }
+
+    fn listing(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<std::result::Result<Option<Vec<RouteNetlinkMessage>>, Refusal>> {
         self.sequence += 1;
         let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        header.flags = NLM_F_REQUEST | flags;
         header.sequence_number = self.sequence;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
         request.finalize();
