@@ -48,6 +48,7 @@ fn endpoint(network: &NetworkRecord) -> EndpointRecord {
         aliases: Vec::new(),
         links: Vec::new(),
         gateway_priority: 0,
+        interface_chosen: false,
         keep: false,
         options: Default::default(),
     }

@@ -16,6 +16,7 @@ mod names;
 mod passing;
 mod ports;
 mod record;
+mod records;
 mod reference;
 mod resolver;
 mod state;

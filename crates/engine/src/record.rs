@@ -239,6 +239,9 @@ pub struct EndpointRecord {
     /// Options in the driver's own names.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+    /// Whether the engine chose the name of the interface, for the sandbox it has joined and no other.
+    #[serde(default)]
+    pub interface_chosen: bool,
     /// Whether it stays, with its addresses and in no sandbox, once it is out of the one that it is joining or
     /// leaving. Without meaning where it is ready.
     #[serde(default)]

@@ -42,6 +42,7 @@ impl Controller {
             links: spec.links.clone(),
             gateway_priority: spec.gateway_priority,
             options: spec.options.clone(),
+            interface_chosen: false,
             keep: false,
         };
         for (family, wanted) in [(Family::V4, spec.ipv4.map(IpAddr::from)), (Family::V6, spec.ipv6.map(IpAddr::from))] {
@@ -93,6 +94,7 @@ impl Controller {
             self.check_host_interface(state, &record, among)?;
             if record.interface.is_none() {
                 record.interface = self.choose_interface(state, &record, sandbox, among)?;
+                record.interface_chosen = true;
             }
             Ok(())
         });

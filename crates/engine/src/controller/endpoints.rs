@@ -1,5 +1,5 @@
 use super::Controller;
-use crate::{EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
+use crate::{Durability, EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
 use linkspan_kernel::Flow;
 use linkspan_model::{
     EndpointId, EndpointSpec, Error, ErrorClass, EventAction, EventSubject, PortRange, Result, SandboxId,
@@ -155,7 +155,7 @@ impl Controller {
             })
         });
         if let Err(error) = applied {
-            self.undo_endpoints(id, &records, previous);
+            self.undo_endpoints(&records, previous);
             if !served {
                 self.stop_names(id);
             }
@@ -193,7 +193,7 @@ impl Controller {
     }
 
     /// Puts the records of endpoints back to what they were.
-    fn undo_endpoints(&self, sandbox: SandboxId, records: &[EndpointRecord], previous: Vec<Option<EndpointRecord>>) {
+    fn undo_endpoints(&self, records: &[EndpointRecord], previous: Vec<Option<EndpointRecord>>) {
         let mut state = self.write();
         let mut changes = Vec::new();
         for (record, previous) in records.iter().zip(previous) {
@@ -209,9 +209,7 @@ impl Controller {
                 }
             }
         }
-        if let Err(error) = self.commit(&changes) {
-            tracing::error!(%error, %sandbox, "could not forget endpoints that failed");
-        }
+        self.make_or_owe(&changes, Durability::Process);
     }
 
     /// Marks endpoints as whole; their names resolve from here on.
@@ -319,10 +317,8 @@ impl Controller {
                 }
             }
         };
-        if let Err(error) = self.apply(&before, &after) {
-            // Removal goes on whatever the kernel says: the reaper deletes the link itself.
-            tracing::warn!(%error, endpoint = %endpoint, "an endpoint did not leave cleanly");
-        }
+        // Removal goes on whatever the kernel says: the reaper deletes the link itself.
+        self.apply_anyway(&before, &after, &format_args!("endpoint {}", endpoint.short()));
         self.endpoints_changed(sandbox);
         self.reaper.flush(direct);
         self.reaper.take([endpoint]);

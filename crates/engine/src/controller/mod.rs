@@ -27,7 +27,7 @@ mod startup;
 
 use crate::{
     Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, RecordChange, Resolver, Store,
-    desired::Desired, state::State,
+    desired::Desired, records::Records, state::State,
 };
 use linkspan_kernel::{Kernel, Plan, Values};
 use linkspan_model::{Error, Result, SandboxId};
@@ -88,7 +88,7 @@ impl Drivers {
 /// A container network engine. All methods may be called from any thread.
 pub struct Controller {
     kernel: Arc<dyn Kernel>,
-    store: Box<dyn Store>,
+    store: Records,
     resolver: Arc<dyn Resolver>,
     drivers: Drivers,
     ipam: Vec<Box<dyn IpamDriver>>,
@@ -145,6 +145,24 @@ impl Controller {
 
     fn commit(&self, changes: &[RecordChange]) -> Result<()> {
         self.store.commit(changes, Durability::Process)
+    }
+
+    /// Changes records of what has happened already and cannot be taken back.
+    fn make_or_owe(&self, changes: &[RecordChange], durability: Durability) {
+        if !self.store.make_or_owe(changes, durability) {
+            self.reaper.settle();
+        }
+    }
+
+    /// Changes the kernel as [`apply`](Self::apply), and where that fails as far as it can be changed: what is on its
+    /// way out goes.
+    fn apply_anyway(&self, before: &Values, after: &Values, what: &dyn std::fmt::Display) {
+        if let Err(error) = self.apply(before, after) {
+            tracing::warn!(%error, "{what} did not go cleanly");
+            if let Err(error) = self.repair(&Plan::between(before, after)) {
+                tracing::warn!(%error, "{what} did not go");
+            }
+        }
     }
 
     fn ipam(&self, name: &str) -> Result<&dyn IpamDriver> {

@@ -118,9 +118,7 @@ impl Controller {
             state.settings.remove(&key);
             undo.push(RecordChange::DeleteSetting(key));
         }
-        if let Err(undo) = self.commit(&undo) {
-            tracing::error!(%undo, network = %id, "could not forget a network that failed");
-        }
+        self.make_or_owe(&undo, Durability::Process);
         Err(error)
     }
 
@@ -257,7 +255,11 @@ impl Controller {
             (before, after?)
         };
         if let Err(error) = self.apply(&before, &after) {
-            self.write().networks.entry(id).and_modify(|record| record.phase = Phase::Ready);
+            let mut state = self.write();
+            if let Some(record) = state.networks.get_mut(&id) {
+                record.phase = Phase::Ready;
+                self.make_or_owe(&[RecordChange::PutNetwork(record.clone())], Durability::Process);
+            }
             return Err(error.context(format!("network {} could not be removed", network.name())));
         }
         self.release_pools(network);
@@ -265,7 +267,7 @@ impl Controller {
         state.remove_network(id);
         let mut changes = vec![RecordChange::DeleteNetwork(id)];
         changes.extend(self.forget_sysctls(&mut state, &after));
-        self.store.commit(&changes, Durability::Power)?;
+        self.make_or_owe(&changes, Durability::Power);
         drop(state);
         self.emit(
             EventSubject::Network,

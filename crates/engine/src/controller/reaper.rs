@@ -51,6 +51,8 @@ struct Work {
     endpoints: Vec<EndpointId>,
     /// Tracked connections to forget.
     flows: Vec<Flow>,
+    /// Whether changes of records are owed.
+    owed: bool,
 }
 
 impl Queue {
@@ -63,7 +65,7 @@ impl Queue {
 
 impl Work {
     fn is_empty(&self) -> bool {
-        self.announcements.is_empty() && self.endpoints.is_empty() && self.flows.is_empty()
+        self.announcements.is_empty() && self.endpoints.is_empty() && self.flows.is_empty() && !self.owed
     }
 }
 
@@ -103,6 +105,12 @@ impl Reaper {
             return;
         }
         lock(&self.queue).waiting.flows.extend(flows);
+        self.changed.notify_all();
+    }
+
+    /// Has changes of records made that are owed.
+    pub(super) fn settle(&self) {
+        lock(&self.queue).waiting.owed = true;
         self.changed.notify_all();
     }
 
@@ -152,8 +160,9 @@ impl Reaper {
         lock(&self.queue).later.extend(later);
     }
 
-    fn finish(&self, again: Vec<EndpointId>) {
+    fn finish(&self, again: Vec<EndpointId>, owed: bool) {
         let mut queue = lock(&self.queue);
+        queue.waiting.owed |= owed;
         queue.working = false;
         queue.waiting.endpoints.extend(again);
         drop(queue);
@@ -175,15 +184,19 @@ pub(super) fn run(reaper: &Reaper, controller: &Weak<Controller>) {
                 tracing::warn!(%error, "could not forget tracked connections");
             }
         }
-        match deleted {
-            Ok(()) => reaper.finish(Vec::new()),
+        let settled = engine.store.settle();
+        drop(engine);
+        let again = match &deleted {
+            Ok(()) => Vec::new(),
             Err(error) => {
                 tracing::warn!(%error, "links could not be deleted; trying again");
-                drop(engine);
-                thread::sleep(RETRY);
-                reaper.finish(work.endpoints);
+                work.endpoints
             }
+        };
+        if deleted.is_err() || settled.is_err() {
+            thread::sleep(RETRY);
         }
+        reaper.finish(again, settled.is_err());
     }
 }
 
@@ -208,7 +221,14 @@ impl Controller {
         let mut state = self.write();
         let kept = |id: &EndpointId| {
             let endpoint = state.endpoints.get(id).filter(|endpoint| endpoint.keep)?;
-            Some(EndpointRecord { sandbox: None, phase: Phase::Ready, keep: false, ..endpoint.clone() })
+            Some(EndpointRecord {
+                sandbox: None,
+                phase: Phase::Ready,
+                interface: endpoint.interface.clone().filter(|_| !endpoint.interface_chosen),
+                interface_chosen: false,
+                keep: false,
+                ..endpoint.clone()
+            })
         };
         let kept: Vec<EndpointRecord> = endpoints.iter().filter_map(kept).collect();
         let changes = endpoints.iter().map(|id| match kept.iter().find(|endpoint| endpoint.id == *id) {

@@ -86,9 +86,7 @@ impl Controller {
         self.apply(&before, &after).inspect_err(|_| {
             let mut state = self.write();
             state.put_network(old.clone());
-            if let Err(error) = self.commit(&[RecordChange::PutNetwork(old.clone())]) {
-                tracing::error!(%error, network = %old.name(), "could not record that renumbering failed");
-            }
+            self.make_or_owe(&[RecordChange::PutNetwork(old.clone())], Durability::Process);
         })
     }
 }

@@ -1,5 +1,7 @@
 use super::Controller;
-use crate::{EndpointRecord, Namespace, Phase, RecordChange, SandboxRecord, SandboxView, desired::loopback, files};
+use crate::{
+    Durability, EndpointRecord, Namespace, Phase, RecordChange, SandboxRecord, SandboxView, desired::loopback, files,
+};
 use linkspan_kernel::{Owner, Place, Value, Values, netns_of_pid};
 use linkspan_model::{
     Error, ErrorClass, EventAction, EventSubject, Name, NamespaceSpec, Result, SandboxId, SandboxSpec,
@@ -172,9 +174,7 @@ impl Controller {
         if let Some(record) = state.remove_sandbox(id) {
             files::remove(&self.config, &record);
         }
-        if let Err(error) = self.commit(&[RecordChange::DeleteSandbox(id)]) {
-            tracing::error!(%error, sandbox = %id, "could not forget a sandbox that failed");
-        }
+        self.make_or_owe(&[RecordChange::DeleteSandbox(id)], Durability::Process);
     }
 
     /// Starts the name server of a sandbox when it first joins a network with names.
@@ -209,9 +209,7 @@ impl Controller {
         let mut state = self.write();
         let Some(sandbox) = state.sandboxes.get_mut(&id) else { return };
         sandbox.dns_port = None;
-        if let Err(error) = self.commit(&[RecordChange::PutSandbox(sandbox.clone())]) {
-            tracing::error!(%error, sandbox = %id, "could not record that its name server has stopped");
-        }
+        self.make_or_owe(&[RecordChange::PutSandbox(sandbox.clone())], Durability::Process);
     }
 
     /// Removes a sandbox: its endpoints leave, its ports are unpublished, a namespace of our own goes.
@@ -251,9 +249,7 @@ impl Controller {
         let own = matches!(record.namespace, Namespace::Own(_));
         // What is inside a namespace of our own goes with it.
         let before = if own { only_on_host(&before) } else { before };
-        if let Err(error) = self.apply(&before, &after) {
-            tracing::warn!(%error, sandbox = %id, "a sandbox did not go cleanly");
-        }
+        self.apply_anyway(&before, &after, &format_args!("sandbox {}", record.name));
         if let Some(path) = record.namespace.path()
             && let Err(error) = self.kernel.remove_netns(path)
         {
@@ -265,7 +261,7 @@ impl Controller {
         {
             let mut state = self.write();
             state.remove_sandbox(id);
-            self.commit(&[RecordChange::DeleteSandbox(id)])?;
+            self.make_or_owe(&[RecordChange::DeleteSandbox(id)], Durability::Process);
         }
         self.reaper.take(endpoints);
         left.iter().for_each(|network| self.emit_connection(EventAction::Disconnect, network, id));

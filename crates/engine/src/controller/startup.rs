@@ -2,10 +2,11 @@
 
 use super::{Config, Controller, Drivers, Parts, reaper};
 use crate::{
-    Namespace, Phase, RecordChange, SandboxRecord, Store,
+    Namespace, Phase, RecordChange, SandboxRecord,
     desired::dns_table,
     files,
     passing::{PassingKernel, PassingStore},
+    records::Records,
     state::State,
 };
 use linkspan_failpoint::{Point, hit};
@@ -38,7 +39,7 @@ impl Controller {
         let reaper = Arc::new(reaper::Reaper::new(&config.state_dir));
         let state = State::from_snapshot(store.load()?);
         let kernel: Arc<dyn Kernel> = Arc::new(PassingKernel(kernel));
-        let store: Box<dyn Store> = Box::new(PassingStore(store));
+        let store = Records::new(Box::new(PassingStore(store)));
         let controller = Arc::new(Self {
             kernel,
             store,

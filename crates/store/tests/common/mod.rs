@@ -75,6 +75,7 @@ pub(crate) fn endpoint(n: u64, network: u64, sandbox: Option<u64>) -> EndpointRe
         aliases: vec!["web".to_owned()],
         links: Vec::new(),
         gateway_priority: -5,
+        interface_chosen: false,
         keep: false,
         options: BTreeMap::new(),
     }

@@ -10,6 +10,10 @@ use operations::OPERATIONS;
 use scene::Scene;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How often a point is passed within an operation until killing there shows nothing new: the fourth commit is followed
+/// by what follows the third.
+const OFTEN: usize = 3;
+
 /// Points of a trace, each with how often it was passed until then.
 fn numbered(trace: &[String]) -> Vec<(String, usize)> {
     let mut passed: BTreeMap<&str, usize> = BTreeMap::new();
@@ -17,7 +21,9 @@ fn numbered(trace: &[String]) -> Vec<(String, usize)> {
     for point in trace {
         let number = passed.entry(point).or_default();
         *number += 1;
-        points.push((point.clone(), *number));
+        if *number <= OFTEN {
+            points.push((point.clone(), *number));
+        }
     }
     points
 }
