@@ -180,7 +180,7 @@ impl Controller {
         }
         self.commit(&changes)?;
         drop(state);
-        self.remove_stray_namespaces();
+        self.remove_strays();
         let state = self.read();
         let leaving = state.endpoints.values().filter(|endpoint| endpoint.phase == Phase::Removing);
         Ok(leaving.map(|endpoint| endpoint.id).collect())
@@ -211,8 +211,9 @@ impl Controller {
         }
     }
 
-    /// A crash between making a namespace and recording it leaves a file that nobody knows.
-    fn remove_stray_namespaces(&self) {
+    /// A crash between making a namespace and recording it leaves a file that nobody knows; records that are lost leave
+    /// the files of their sandboxes.
+    fn remove_strays(&self) {
         let directory = self.config.runtime_dir.join("netns");
         let state = self.read();
         let known =
@@ -222,6 +223,14 @@ impl Controller {
                 && let Err(error) = self.kernel.remove_netns(&entry.path())
             {
                 tracing::warn!(%error, path = %entry.path().display(), "a stray namespace could not be removed");
+            }
+        }
+        let known: Vec<String> = state.sandboxes.keys().map(|id| id.short()).collect();
+        for entry in fs::read_dir(self.config.runtime_dir.join("sandboxes")).into_iter().flatten().flatten() {
+            if !known.iter().any(|id| entry.file_name() == id.as_str())
+                && let Err(error) = fs::remove_dir_all(entry.path())
+            {
+                tracing::warn!(%error, path = %entry.path().display(), "stray files could not be removed");
             }
         }
     }
@@ -300,7 +309,8 @@ impl Controller {
     /// Writes the files of every sandbox, where they are not as they should be.
     pub(super) fn write_files(&self) {
         let state = self.read();
-        for sandbox in state.sandboxes.values() {
+        // One that is being removed has removed its files, or is about to.
+        for sandbox in state.sandboxes.values().filter(|sandbox| sandbox.phase != Phase::Removing) {
             if let Err(error) = files::write(&self.config, sandbox, state.joined(sandbox.id)) {
                 tracing::warn!(%error, sandbox = %sandbox.name, "could not write its files");
             }
