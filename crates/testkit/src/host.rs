@@ -159,6 +159,15 @@ impl Host {
         u32::try_from(pid.unwrap_or_else(|| panic!("no pid in {info}"))).expect("a process ID")
     }
 
+    /// Kills the daemon and waits until it has ended: until then its socket still takes connections.
+    ///
+    /// # Panics
+    /// Where none runs.
+    pub fn kill_daemon(&self) {
+        let pid = self.daemon_pid();
+        self.ok(format!("kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.01; done"));
+    }
+
     /// Output of a line of shell, read as JSON.
     ///
     /// # Panics

@@ -31,7 +31,7 @@ fn killed_under_traffic_it_loses_no_packet_and_no_sandbox() {
     let ask = || client.sh("dig +short +tries=1 +time=1 @127.0.0.11 server").stdout;
     assert_ne!(ask(), "");
     let old = host.daemon_pid();
-    host.ok(format!("kill -9 {old}"));
+    host.kill_daemon();
     std::thread::sleep(Duration::from_millis(300));
     assert!(!ask().starts_with("172."), "nobody serves names now");
     let started = Instant::now();
@@ -66,8 +66,9 @@ fn a_restart_changes_nothing() {
     host.ok("linkspan sandbox create --name lab --network app --ip6 $(linkspan network inspect app | jq -r '.[0].IPAM.Config[1].Subnet' | sed 's,/64,77,')");
     let inspect = "linkspan network inspect app back bridge host none; linkspan sandbox inspect web lab";
     let before = (host.ok(inspect), Snapshot::of(&host));
-    for how in ["linkspan system stop", "kill -9 $(linkspan info --format '{{.Pid}}')"] {
-        host.ok(how);
+    let stop = || drop(host.ok("linkspan system stop"));
+    for (how, end) in [("stopped", &stop as &dyn Fn()), ("killed", &|| host.kill_daemon())] {
+        end();
         host.ok("linkspan info >/dev/null");
         assert_eq!(host.ok(inspect), before.0, "{how}");
         before.1.assert_same(&Snapshot::of(&host));

@@ -186,7 +186,8 @@ fn each_family_has_a_default_gateway_of_its_own() {
     // Whatever happens to the daemon, and in whatever order they joined.
     host.ok("linkspan system stop; linkspan verify");
     are("10.3.0.1", "fd12:3::1");
-    host.ok("kill -9 $(linkspan info --format '{{.Pid}}'); linkspan verify");
+    host.kill_daemon();
+    host.ok("linkspan verify");
     are("10.3.0.1", "fd12:3::1");
     host.ok("linkspan network disconnect both one");
     are("10.1.0.1", "fd12:2::1");
