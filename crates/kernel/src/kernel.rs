@@ -57,6 +57,17 @@ pub trait Kernel: Send + Sync {
     /// host already occupies a port of `ports` at `address` (every address where `None`).
     fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()>;
 
+    /// What administrators have in our tables (chains and sets whose names begin with `admin_`), as text to be kept for
+    /// [`remember_administrators`](Self::remember_administrators); none where nothing is known of it.
+    fn administrators(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Lets tables that are made anew have what `text` says.
+    fn remember_administrators(&self, _text: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Watches for changes from now on.
     fn watch(&self) -> Result<Box<dyn Watch>>;
 
