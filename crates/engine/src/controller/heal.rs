@@ -86,8 +86,8 @@ impl Controller {
 
     /// Records what administrators have in our tables, for the day when somebody flushes them.
     fn keep_administrators(&self) -> Result<()> {
-        let Some(text) = self.kernel.administrators()? else { return Ok(()) };
-        if self.read().settings.get(ADMINISTRATORS) == Some(&text) {
+        let text = self.kernel.administrators()?;
+        if self.read().settings.get(ADMINISTRATORS).map_or("", String::as_str) == text {
             return Ok(());
         }
         let mut state = self.write();

@@ -124,7 +124,7 @@ impl Kernel for Linux {
         self.host.enter(|| ports::check_free(address, protocol, ports))?
     }
 
-    fn administrators(&self) -> Result<Option<String>> {
+    fn administrators(&self) -> Result<String> {
         self.host.enter(nft::guests_text)
     }
 

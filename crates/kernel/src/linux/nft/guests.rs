@@ -16,6 +16,9 @@ use std::{
 /// What the names of an administrator's chains and sets begin with.
 pub(crate) const PREFIX: &str = "admin_";
 
+/// The chains that our table has for them.
+const OURS: [&str; 2] = ["admin_forward", "admin_input"];
+
 /// Numbers of anonymous sets within a batch, beyond those that compiled bodies use.
 const FIRST_ID: u32 = 1 << 30;
 
@@ -63,6 +66,13 @@ impl Guests {
     /// Whether there is no rule.
     pub(crate) fn have_no_rules(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether there is nothing but empty chains of ours.
+    fn are_none(&self) -> bool {
+        self.rules.is_empty()
+            && self.sets.is_empty()
+            && self.chains.iter().all(|chain| OURS.contains(&chain.name.as_str()))
     }
 
     /// Whether a chain that `body` has for them is gone.
@@ -154,15 +164,17 @@ pub(super) fn recall(family: NftFamily, table: &str) -> Option<Guests> {
     memory().get(&here()?)?.get(&format!("{family} {table}")).cloned()
 }
 
-/// All that is remembered of the calling thread's namespace, as text to be kept; none where nothing is.
-pub(crate) fn to_text() -> Option<String> {
+/// All that is remembered of the calling thread's namespace, as text to be kept; empty where there is nothing.
+pub(crate) fn to_text() -> String {
     let memory = memory();
-    serde_json::to_string(memory.get(&here()?)?).ok()
+    let known = here().and_then(|here| memory.get(&here));
+    let known = known.filter(|known| known.values().any(|guests| !guests.are_none()));
+    known.and_then(|known| serde_json::to_string(known).ok()).unwrap_or_default()
 }
 
 /// Remembers what [`to_text`] gave.
 pub(crate) fn from_text(text: &str) -> Result<(), serde_json::Error> {
-    let of_tables: OfTables = serde_json::from_str(text)?;
+    let of_tables: OfTables = if text.is_empty() { OfTables::new() } else { serde_json::from_str(text)? };
     if let Some(here) = here() {
         memory().insert(here, of_tables);
     }
