@@ -84,6 +84,14 @@ impl Kernel for Timed {
         self.timed(|linux| linux.check_ports_free(address, protocol, ports))
     }
 
+    fn administrators(&self) -> Result<String> {
+        self.timed(Linux::administrators)
+    }
+
+    fn remember_administrators(&self, text: &str) -> Result<()> {
+        self.timed(|linux| linux.remember_administrators(text))
+    }
+
     fn watch(&self) -> Result<Box<dyn linkspan_kernel::Watch>> {
         self.timed(|linux| linux.watch())
     }

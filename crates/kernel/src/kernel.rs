@@ -57,6 +57,13 @@ pub trait Kernel: Send + Sync {
     /// host already occupies a port of `ports` at `address` (every address where `None`).
     fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()>;
 
+    /// What administrators have in our tables (chains and sets whose names begin with `admin_`), as text to be kept for
+    /// [`remember_administrators`](Self::remember_administrators); empty where they have nothing.
+    fn administrators(&self) -> Result<String>;
+
+    /// Lets tables that are made anew have what `text` says.
+    fn remember_administrators(&self, text: &str) -> Result<()>;
+
     /// Watches for changes from now on.
     fn watch(&self) -> Result<Box<dyn Watch>>;
 

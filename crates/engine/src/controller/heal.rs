@@ -2,7 +2,7 @@
 //! written. A person asks for it (`verify`), and the engine itself when it is told of changes.
 
 use super::{Controller, lock, startup::LINK_PREFIX};
-use crate::{Difference, DifferenceKind, Verification, files::HostFilesSeen};
+use crate::{Difference, DifferenceKind, RecordChange, Verification, files::HostFilesSeen};
 use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch};
 use linkspan_model::{Error, Result};
 use std::{
@@ -18,6 +18,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// So long after operations of our own everything is compared: what they change inside of sandboxes cannot be told
 /// from what others change there at the same time, and sandboxes are many.
 const AFTERWARDS: Duration = Duration::from_secs(3);
+/// The setting that keeps what administrators have in our tables.
+const ADMINISTRATORS: &str = "nft:administrators";
 /// Changes seldom come alone: a reload of a firewall is many.
 const TOGETHER: Duration = Duration::from_millis(50);
 /// Pause after a comparison, in times of what it took: comparing never takes more than a sixth of a core.
@@ -82,6 +84,26 @@ impl Controller {
         self.repair(&plan)
     }
 
+    /// Records what administrators have in our tables, for the day when somebody flushes them.
+    fn keep_administrators(&self) -> Result<()> {
+        let text = self.kernel.administrators()?;
+        if self.read().settings.get(ADMINISTRATORS).map_or("", String::as_str) == text {
+            return Ok(());
+        }
+        let mut state = self.write();
+        self.commit(&[RecordChange::PutSetting(ADMINISTRATORS.to_owned(), text.clone())])?;
+        state.settings.insert(ADMINISTRATORS.to_owned(), text);
+        Ok(())
+    }
+
+    /// Lets the kernel bring back what administrators had.
+    pub(super) fn recall_administrators(&self) {
+        let text = self.read().settings.get(ADMINISTRATORS).cloned();
+        if let Some(Err(error)) = text.map(|text| self.kernel.remember_administrators(&text)) {
+            tracing::error!(%error, "rules of an administrator are forgotten");
+        }
+    }
+
     /// What is desired, and what turns the kernel into it.
     fn compare(&self, extent: Extent) -> Result<(Values, Plan)> {
         let all = self.desired(&self.read()).all()?;
@@ -90,6 +112,7 @@ impl Controller {
             Extent::Host => on_host(&all),
         };
         let actual = self.kernel.observe(&desired, LINK_PREFIX)?;
+        self.keep_administrators()?;
         let plan = Plan::between(&actual, &desired);
         if plan.is_empty() {
             return Ok((desired, plan));

@@ -296,6 +296,7 @@ impl Controller {
         };
         let mut looked_at = dropped;
         looked_at.extend(desired.clone());
+        self.recall_administrators();
         let actual = self.kernel.observe(&looked_at, LINK_PREFIX)?;
         self.repair(&Plan::between(&actual, &desired))?;
         for network in interrupted {

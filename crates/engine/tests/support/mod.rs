@@ -86,6 +86,12 @@ impl Kernel for FaultyKernel {
         self.fail.step("keep_netns")?;
         self.inner.keep_netns(place, path)
     }
+    fn administrators(&self) -> Result<String> {
+        self.inner.administrators()
+    }
+    fn remember_administrators(&self, text: &str) -> Result<()> {
+        self.inner.remember_administrators(text)
+    }
     fn watch(&self) -> Result<Box<dyn linkspan_kernel::Watch>> {
         self.inner.watch()
     }

@@ -256,6 +256,14 @@ impl Kernel for FakeKernel {
         })
     }
 
+    fn administrators(&self) -> Result<String> {
+        Ok(String::new())
+    }
+
+    fn remember_administrators(&self, _text: &str) -> Result<()> {
+        Ok(())
+    }
+
     fn watch(&self) -> Result<Box<dyn Watch>> {
         Ok(Box::new(Quiet))
     }

@@ -124,6 +124,16 @@ impl Kernel for Linux {
         self.host.enter(|| ports::check_free(address, protocol, ports))?
     }
 
+    fn administrators(&self) -> Result<String> {
+        self.host.enter(nft::guests_text)
+    }
+
+    fn remember_administrators(&self, text: &str) -> Result<()> {
+        self.host.enter(|| nft::remember_guests(text))?.map_err(|error| {
+            Error::internal(format!("what is remembered of the administrator's rules cannot be read: {error}"))
+        })
+    }
+
     fn watch(&self) -> Result<Box<dyn Watch>> {
         Ok(Box::new(watch::LinuxWatch::new(&self.host)?))
     }

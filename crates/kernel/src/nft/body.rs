@@ -143,6 +143,16 @@ impl Body {
         self.chains.iter().any(|chain| chain == name)
     }
 
+    /// The chains.
+    pub(crate) fn chains(&self) -> &[String] {
+        &self.chains
+    }
+
+    /// Whether the body has chains for an administrator's rules.
+    pub(crate) fn has_guests(&self) -> bool {
+        self.chains.iter().any(|chain| chain.starts_with("admin_"))
+    }
+
     /// The canonical form.
     pub(crate) fn canon(&self) -> Option<&Canon> {
         self.canon.get_or_init(|| Canon::of(&self.ruleset)).as_ref()

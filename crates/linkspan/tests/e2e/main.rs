@@ -9,6 +9,7 @@ mod endpoints;
 mod explain;
 mod handover;
 mod heal;
+mod hook;
 mod isolation;
 mod kill;
 mod links;

@@ -1,4 +1,9 @@
-use super::{error, listing::Listing, socket::with_socket};
+use super::{
+    error,
+    guests::{self, Guests, Step},
+    listing::Listing,
+    socket::with_socket,
+};
 use crate::{
     Change, NftElement, NftFamily, NftTable, Value,
     nft::{Body, Canon, Message, Region, SetSchema, family},
@@ -41,8 +46,9 @@ pub(crate) fn apply(changes: &[&Change]) -> Result<HashSet<usize>> {
 
 fn commit(socket: &mut Socket, changes: &[&Change]) -> Result<HashSet<usize>> {
     let mut gone = HashSet::new();
+    let mut without_guests = false;
     for _ in 0..ATTEMPTS {
-        let transaction = Transaction::of(socket, changes, &gone)?;
+        let transaction = Transaction::of(socket, changes, &gone, without_guests)?;
         if transaction.batch.is_empty() {
             return Ok(transaction.absent(changes, gone));
         }
@@ -51,6 +57,11 @@ fn commit(socket: &mut Socket, changes: &[&Change]) -> Result<HashSet<usize>> {
             Err(error) if error.is_generation_mismatch() => {}
             Err(NftError::Batch(error)) => match transaction.gone(&error) {
                 Some(more) => gone.extend(more),
+                // Our own rules are not to be missing because of what the kernel refuses of others'.
+                None if transaction.brings_back => {
+                    tracing::error!(%error, "the administrator's rules cannot be brought back");
+                    without_guests = true;
+                }
                 None => return Err(transaction.explain(socket, &error)),
             },
             Err(error) => return Err(error::of_request("nftables", &error)),
@@ -75,13 +86,27 @@ struct Transaction<'a> {
     schemas: Schemas,
     /// Positions of deletions that no set can hold the element of.
     unheld: Vec<usize>,
+    /// Whether what administrators had is left out, because the kernel refused it.
+    without_guests: bool,
+    /// Whether the batch brings back what administrators had.
+    brings_back: bool,
+}
+
+fn is_anonymous(set: &crabtables::Set) -> bool {
+    set.flags & sys::NFT_SET_ANONYMOUS != 0
 }
 
 impl<'a> Transaction<'a> {
     /// Builds the batch for `changes`, deletions of `gone` (positions) left out.
-    fn of(socket: &mut Socket, changes: &[&'a Change], gone: &HashSet<usize>) -> Result<Self> {
-        let mut this =
-            Self { batch: Batch::new(), purposes: Vec::new(), schemas: Schemas::default(), unheld: Vec::new() };
+    fn of(socket: &mut Socket, changes: &[&'a Change], gone: &HashSet<usize>, without_guests: bool) -> Result<Self> {
+        let mut this = Self {
+            batch: Batch::new(),
+            purposes: Vec::new(),
+            schemas: Schemas::default(),
+            unheld: Vec::new(),
+            without_guests,
+            brings_back: false,
+        };
         let dropped: HashSet<(NftFamily, &str)> = changes
             .iter()
             .filter_map(|change| match change {
@@ -113,7 +138,7 @@ impl<'a> Transaction<'a> {
             let purpose = Purpose { change, value, deletes: false };
             let listing = if create { None } else { Listing::of(socket, table.family, &table.name)? };
             match listing {
-                Some(listing) => this.replace(purpose, table, &body, &listing, &removed),
+                Some(listing) => this.replace(purpose, table, &body, listing, &removed),
                 None => this.create(purpose, table, &body),
             }
             this.schemas.learn(table, &body);
@@ -148,6 +173,27 @@ impl<'a> Transaction<'a> {
         for message in body.messages() {
             self.add(purpose, |batch| body.encode(message, batch));
         }
+        if body.has_guests()
+            && let Some(guests) = guests::recall(table.family, &table.name)
+        {
+            self.bring_back(purpose, &guests);
+        }
+    }
+
+    /// Makes what an administrator had.
+    fn bring_back(&mut self, purpose: Purpose<'a>, guests: &Guests) {
+        if self.without_guests {
+            return;
+        }
+        for step in guests.steps() {
+            self.add(purpose, |batch| match &step {
+                Step::Set(set) => batch.add_set(set),
+                Step::Elements(list) => batch.add_elems(list),
+                Step::Chain(chain) => batch.add_chain(chain),
+                Step::Rule(rule) => batch.add_rule(rule),
+            });
+        }
+        self.brings_back = true;
     }
 
     /// Turns the table of `listing` into `body`, keeping chains and sets whose frame stays.
@@ -156,7 +202,7 @@ impl<'a> Transaction<'a> {
         purpose: Purpose<'a>,
         table: &NftTable,
         body: &Body,
-        listing: &Listing,
+        mut listing: Listing,
         removed: &Removed<'_>,
     ) {
         let (family, name) = (family(table.family), table.name.as_str());
@@ -172,11 +218,34 @@ impl<'a> Transaction<'a> {
             }
         };
         self.batch.set_genid(Some(listing.ruleset.genid));
-        self.add(purpose, |batch| batch.flush_table(family, name));
+        // Rules of an administrator are rewritten only where a set goes that they may look into.
+        let guests = body.has_guests().then(|| {
+            let guests = Guests::part(&mut listing, body);
+            let sets_stay = listing
+                .ruleset
+                .sets
+                .iter()
+                .all(|(set, odd)| is_anonymous(set) || odd.is_empty() && kept("set", &set.name));
+            if guests.have_no_rules() || guests.lack_a_chain(body) {
+                guests::recall(table.family, name).or(Some(guests))
+            } else {
+                Some(guests).filter(|_| !sets_stay)
+            }
+        });
+        match &guests {
+            Some(None) => {
+                for chain in listing.ruleset.chains.iter().filter(|chain| !chain.name.starts_with(guests::PREFIX)) {
+                    self.add(purpose, |batch| batch.flush_chain(family, name, &chain.name));
+                }
+            }
+            _ => {
+                self.add(purpose, |batch| batch.flush_table(family, name));
+            }
+        }
         let mut restored = Vec::new();
         let mut kept_sets = HashSet::new();
         for (set, odd) in &listing.ruleset.sets {
-            if set.flags & sys::NFT_SET_ANONYMOUS != 0 {
+            if is_anonymous(set) {
                 continue;
             }
             // Elements that no value can say go with the set that holds them.
@@ -213,6 +282,9 @@ impl<'a> Transaction<'a> {
         }
         for list in restored {
             self.add(purpose, |batch| batch.add_elems(&list));
+        }
+        if let Some(Some(guests)) = guests {
+            self.bring_back(purpose, &guests);
         }
     }
 

@@ -1,4 +1,4 @@
-use super::error;
+use super::{error, guests};
 use crate::{
     NftElement, NftFamily, Rules,
     nft::{Region, SetSchema, family},
@@ -70,7 +70,7 @@ impl Listing {
         let mut elements = BTreeMap::new();
         for set in sets.into_iter().filter(|set| set.table == name && set.family == family) {
             let elems = socket.list_elems(family, name, &set.name)?;
-            if set.flags & sys::NFT_SET_ANONYMOUS != 0 {
+            if set.flags & sys::NFT_SET_ANONYMOUS != 0 || set.name.starts_with(guests::PREFIX) {
                 ruleset.sets.push((set, elems));
                 continue;
             }

@@ -6,6 +6,7 @@ mod apply;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod guests;
 mod listing;
 mod observe;
 mod socket;
@@ -13,6 +14,7 @@ mod socket;
 mod tests;
 
 pub(crate) use apply::apply;
+pub(crate) use guests::{from_text as remember_guests, to_text as guests_text};
 pub(crate) use listing::all_rules;
 pub(crate) use observe::observe;
 pub(super) use socket::with_socket;

@@ -1,4 +1,8 @@
-use super::{listing::Listing, socket::with_socket};
+use super::{
+    guests::{self, Guests},
+    listing::Listing,
+    socket::with_socket,
+};
 use crate::{
     NftElement, NftFamily, NftTable, Value,
     nft::{Body, Canon, Region, SetSchema},
@@ -45,9 +49,15 @@ pub(crate) fn observe(wanted: &[&Value]) -> Result<Vec<Value>> {
 fn list(socket: &mut Socket, tables: BTreeMap<(NftFamily, &str), Wanted<'_>>) -> Result<Vec<Value>> {
     let mut seen = Vec::new();
     for ((family, name), wanted) in tables {
-        let Some(listing) = Listing::of(socket, family, name)? else { continue };
+        let Some(mut listing) = Listing::of(socket, family, name)? else { continue };
         if let Some(table) = wanted.table {
-            let body = if Body::of(table)?.canon() == Canon::of(&listing.ruleset).as_ref() {
+            let wanted = Body::of(table)?;
+            let guests = wanted.has_guests().then(|| Guests::part(&mut listing, &wanted));
+            let body = if wanted.canon() == Canon::of(&listing.ruleset).as_ref() {
+                // In a table that is not whole they may have been lost with the rest.
+                if let Some(guests) = guests {
+                    guests::learn(family, name, guests);
+                }
                 table.body.clone()
             } else {
                 Body::text_of(&listing.ruleset)
