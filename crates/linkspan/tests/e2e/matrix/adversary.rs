@@ -21,7 +21,7 @@ const LOOSE: Network =
 const OLD: Network = Network { name: "old", number: 8, options: "", publish: &[], both_call: false };
 
 /// Networks with an adversary as the second member.
-const HAUNTED: [&str; 3] = ["app", "apart", "inner"];
+const HAUNTED: [&str; 4] = ["app", "apart", "inner", "routed"];
 
 /// A tcpdump that writes what comes in.
 struct Watch {

@@ -68,13 +68,19 @@ const fn target(label: &'static str, at: At, port: u16, server: &'static str) ->
 }
 
 /// What is called.
-pub(super) const TARGETS: [Target; 26] = [
+pub(super) const TARGETS: [Target; 33] = [
     target("app1", At::On("app", MEMBERS[0]), 80, "app1"),
     target("app1, closed port", At::On("app", MEMBERS[0]), 81, "app1"),
     target("other1", At::On("other", MEMBERS[0]), 80, "other1"),
     target("apart1", At::On("apart", MEMBERS[0]), 80, "apart1"),
     target("inner1", At::On("inner", MEMBERS[0]), 80, "inner1"),
     target("plain1", At::On("plain", MEMBERS[0]), 80, "plain1"),
+    target("routed1, published port", At::On("routed", MEMBERS[0]), 80, "routed1"),
+    target("routed1, closed port", At::On("routed", MEMBERS[0]), 81, "routed1"),
+    target("open1", At::On("open", MEMBERS[0]), 80, "open1"),
+    target("open1, closed port", At::On("open", MEMBERS[0]), 81, "open1"),
+    target("lonely1", At::On("lonely", MEMBERS[0]), 80, "lonely1"),
+    target("friend1", At::On("friend", MEMBERS[0]), 80, "friend1"),
     target("published on any: at host", At::Fixed(HOST), 8001, "app1"),
     target("published on any: at host's other", At::Fixed(OTHER), 8001, "app1"),
     target("published on any: at own gateway", At::OwnGateway, 8001, "app1"),
@@ -89,6 +95,7 @@ pub(super) const TARGETS: [Target; 26] = [
     target("published by apart1: at host", At::Fixed(HOST), 8011, "apart1"),
     target("published by inner1: at host", At::Fixed(HOST), 8021, "inner1"),
     target("published by plain1: at host", At::Fixed(HOST), 8031, "plain1"),
+    target("published by open1: at host", At::Fixed(HOST), 8041, "open1"),
     target("host", At::Fixed(HOST), 80, "host"),
     target("host: at own gateway", At::OwnGateway, 80, "host"),
     target("host: at gateway of other", At::On("other", GATEWAY), 80, "host"),

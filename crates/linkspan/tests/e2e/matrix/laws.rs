@@ -32,11 +32,20 @@ fn forbidden(source: &str, label: &str, server: &str, protocol: Protocol) -> Opt
     if from.is_some_and(Network::is_internal) && !same && server != "host" {
         return Some("an internal network leads nowhere");
     }
-    if from.is_some() && server == "host" && protocol != Protocol::Icmp {
+    let asked_for = protocol == Protocol::Icmp || from.is_some_and(|from| from.allows_of_host(protocol.name()));
+    if from.is_some() && server == "host" && !asked_for {
         return Some("services of the host are closed to sandboxes");
     }
+    if from.is_some_and(Network::is_isolated) && server == "host" {
+        return Some("an isolated network does not even reach the host");
+    }
     let direct = to.is_some() && !label.starts_with("published");
-    if direct && !of_the_host && !same {
+    if direct && of_the_host && to.is_some_and(Network::is_isolated) {
+        return Some("not even the host enters an isolated network");
+    }
+    let routed = to.is_some_and(Network::is_routed) && label.ends_with("published port");
+    let unprotected = to.is_some_and(Network::is_unprotected) && from.is_none();
+    if direct && !of_the_host && !same && !routed && !unprotected {
         return Some("nobody enters a network by an address of it");
     }
     if direct && same && source != server && to.is_some_and(|network| network.options.contains("icc=false")) {
@@ -82,6 +91,10 @@ fn a_page_that_blesses_a_hole_is_refused() {
         ("app2", "host: at loopback", "own"),
         ("app2", "host", "own"),
         ("inner1", "host: at own gateway", "own"),
+        ("other2", "open1", "own"),
+        ("router", "routed1, closed port", "rst"),
+        ("inner2", "routed1, published port", "own"),
+        ("host", "lonely1", "own"),
         ("host", "host", "!answered-by-app1"),
     ] {
         assert_ne!(hole(source, label, text), "", "{source} -> {label}: {text}");

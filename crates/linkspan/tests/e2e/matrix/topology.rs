@@ -20,14 +20,14 @@ pub(super) struct Network {
     pub(super) name: &'static str,
     pub(super) number: u8,
     pub(super) options: &'static str,
-    /// What its first sandbox publishes: host port, the host addresses of each family (`None` for any), and its own port.
+    /// What its first sandbox publishes: host port (0 for none, where its own is what answers), the host addresses of each family (`None` for any), and its own port.
     pub(super) publish: &'static [(u16, Option<[&'static str; 2]>, u16)],
     /// Its first sandbox calls as well, which the others do as their siblings do.
     pub(super) both_call: bool,
 }
 
 /// The networks. Two sandboxes are on each: the first is what is called, the second its sibling.
-pub(super) const NETWORKS: [Network; 5] = [
+pub(super) const NETWORKS: [Network; 9] = [
     Network {
         name: "app",
         number: 1,
@@ -45,6 +45,28 @@ pub(super) const NETWORKS: [Network; 5] = [
         publish: &[(8031, None, 80)],
         both_call: false,
     },
+    Network {
+        name: "routed",
+        number: 6,
+        options: "-o gateway_mode_ipv4=routed -o gateway_mode_ipv6=routed",
+        publish: &[(0, None, 80)],
+        both_call: false,
+    },
+    Network {
+        name: "open",
+        number: 7,
+        options: "-o gateway_mode_ipv4=nat-unprotected -o gateway_mode_ipv6=nat-unprotected",
+        publish: &[(8041, None, 80)],
+        both_call: false,
+    },
+    Network {
+        name: "lonely",
+        number: 10,
+        options: "--internal -o gateway_mode_ipv4=isolated -o gateway_mode_ipv6=isolated",
+        publish: &[],
+        both_call: false,
+    },
+    Network { name: "friend", number: 11, options: "-o host_access=tcp/80", publish: &[], both_call: false },
 ];
 
 /// The host's addresses on the wire to neighbour `wire`, on that to neighbour `router`, and its loopback.
@@ -65,6 +87,28 @@ impl Network {
 
     pub(super) fn is_internal(&self) -> bool {
         self.options.contains("--internal")
+    }
+
+    /// Nobody masquerades what leaves it.
+    fn leaves_as_it_is(&self) -> bool {
+        self.options.contains("masquerade=false") || self.is_routed()
+    }
+
+    pub(super) fn is_routed(&self) -> bool {
+        self.options.contains("=routed")
+    }
+
+    pub(super) fn is_unprotected(&self) -> bool {
+        self.options.contains("=nat-unprotected")
+    }
+
+    /// Whether it was made to let sandboxes reach port 80 of the host in that protocol.
+    pub(super) fn allows_of_host(&self, protocol: &str) -> bool {
+        self.options.contains(&format!("host_access={protocol}/80"))
+    }
+
+    pub(super) fn is_isolated(&self) -> bool {
+        self.options.contains("=isolated")
     }
 
     fn subnets(&self) -> [String; 2] {
@@ -107,8 +151,10 @@ impl Topology {
             router.ok(format!("ip route add {v4} via 10.99.1.1; ip -6 route add {v6} via fd99:1::1"));
         }
         // Where nobody masquerades, those outside must know the way back.
-        let [v4, v6] = NETWORKS[4].subnets();
-        wire.ok(format!("ip route add {v4} via 10.99.0.1; ip -6 route add {v6} via fd99:0::1"));
+        for network in NETWORKS.iter().filter(|network| network.leaves_as_it_is()) {
+            let [v4, v6] = network.subnets();
+            wire.ok(format!("ip route add {v4} via 10.99.0.1; ip -6 route add {v6} via fd99:0::1"));
+        }
         router.ok(loopback_behind(OTHER));
         for network in &NETWORKS {
             for (member, number) in [1, 2].into_iter().zip(MEMBERS) {
@@ -168,7 +214,8 @@ fn start(host: &Host, network: &Network, member: u8, number: u8) {
                     None => vec![String::new()],
                     Some([v4, v6]) => vec![format!("{v4}:"), format!("[{v6}]:")],
                 };
-                on.iter().for_each(|address| options += &format!(" -p {address}{port}:{own}/{protocol}"));
+                let held = if *port == 0 { String::new() } else { format!("{port}:") };
+                on.iter().for_each(|address| options += &format!(" -p {address}{held}{own}/{protocol}"));
             }
         }
     }
