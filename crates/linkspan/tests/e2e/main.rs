@@ -18,6 +18,7 @@ mod names;
 mod neighbours;
 mod networks;
 mod output;
+mod privileges;
 mod publish;
 mod readme;
 mod refusals;
