@@ -25,6 +25,7 @@ mod refusals;
 mod resolver;
 mod run;
 mod scale;
+mod service;
 mod spoof;
 mod subnets;
 mod support;

@@ -60,6 +60,8 @@ fn files_and_logs_give_nothing_away() {
         "linkspan run -d --name web --network app -l key=secret-of-sandbox -e PASSWORD=secret-variable -p 8080:80 -- {words}"
     ));
     host.ok("linkspan exec -e OTHER=secret-of-exec web true; nft flush ruleset; sleep 1; linkspan verify; linkspan system restart");
+    // What is refused is told, without what was asked for.
+    host.ok("! linkspan network create --label key=secret-of-refusal app 2>/dev/null");
     let log = host.ok("cat $LINKSPAN_STATE_DIR/daemon.log");
     assert!(log.contains("repairing") && log.contains("DEBUG"), "it logs a lot: {log}");
     assert!(!log.contains("secret"), "{}", log.lines().find(|line| line.contains("secret")).unwrap_or_default());
