@@ -7,6 +7,7 @@
 //! the difference in few netlink messages, whole or not at all. Set-up, removal,
 //! rollback, repair and dry runs are all that one mechanism.
 
+pub mod confine;
 mod fake;
 pub mod fds;
 mod inspect;

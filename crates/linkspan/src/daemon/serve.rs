@@ -6,6 +6,7 @@ use super::{
 };
 use linkspan_api::Order;
 use linkspan_failpoint::{Point, hit};
+use linkspan_kernel::confine;
 use linkspan_model::{Error, Result};
 use sd_notify::NotifyState;
 use std::{io, path::Path, time::Duration};
@@ -28,11 +29,12 @@ pub(super) fn serve(place: &Place, settings: Settings, ready: impl FnOnce()) -> 
     lock::prepare(place)?;
     let estate = Estate::new(place, systemd::inherited(place)?)?;
     hit(Point::DaemonLocked);
+    let filter = confine(None)?;
     let before = |running: &Running, estate: &mut Estate| {
         running.resolver.resume(std::mem::take(&mut estate.names));
         Ok(())
     };
-    run(place, settings, estate, before, || {
+    run(place, Confined { settings, filter }, estate, before, || {
         ready();
         tell(&[NotifyState::Ready]);
     })
@@ -43,12 +45,13 @@ pub(super) fn take_over(place: &Place, settings: Settings) -> Result<()> {
     let predecessor = Predecessor::at_input()?;
     let taken = (|| {
         be_able()?;
-        let (estate, _) = predecessor.begin(place)?;
+        let (estate, in_force) = predecessor.begin(place)?;
+        let filter = confine(in_force)?;
         let before = |running: &Running, _: &mut Estate| {
             running.resolver.resume(predecessor.names()?);
             Ok(())
         };
-        run(place, settings, estate, before, || {
+        run(place, Confined { settings, filter }, estate, before, || {
             if let Err(error) = predecessor.serving() {
                 tracing::error!(%error, "took over from a daemon that is gone");
             }
@@ -65,6 +68,25 @@ fn be_able() -> Result<()> {
     }
     limits::raise_open_files();
     Ok(())
+}
+
+/// What a daemon was started with, once it has given up what it does not need.
+struct Confined {
+    settings: Settings,
+    /// The fingerprint of the filter of system calls.
+    filter: Option<u64>,
+}
+
+/// Gives up what the daemon does not need. Before there are other threads.
+fn confine(in_force: Option<u64>) -> Result<Option<u64>> {
+    confine::drop_capabilities()?;
+    match confine::deny_calls(in_force) {
+        Ok(filter) => Ok(Some(filter)),
+        Err(error) => {
+            tracing::warn!(%error, "the daemon may make every system call");
+            Ok(None)
+        }
+    }
 }
 
 fn runtime() -> Result<Runtime> {
@@ -100,7 +122,7 @@ enum End {
 /// Serves with `estate`. `before` comes between the engine and the first answer, `ready` after that, both once.
 fn run(
     place: &Place,
-    settings: Settings,
+    Confined { settings, filter }: Confined,
     mut estate: Estate,
     before: impl FnOnce(&Running, &mut Estate) -> Result<()>,
     ready: impl FnOnce(),
@@ -154,7 +176,7 @@ fn run(
             End::GiveWay(order, mut successor) => {
                 let_go(&running, &runtime, &mut estate);
                 estate.ports = running.resolver.ports();
-                let given = successor.begin(&estate, None).and_then(|()| {
+                let given = successor.begin(&estate, filter).and_then(|()| {
                     estate.names = running.resolver.suspend();
                     successor.finish(&estate)
                 });

@@ -5,12 +5,12 @@ use linkspan_testkit::{Background, Host, Place, within};
 use std::time::{Duration, Instant};
 
 /// How often the daemon is restarted, and upgraded. `LINKSPAN_ROUNDS` asks for more.
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     std::env::var("LINKSPAN_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3)
 }
 
 /// Everything that goes on beside: in sandboxes, from outside, and at the socket.
-struct Load<'h> {
+pub(crate) struct Load<'h> {
     host: &'h Host,
     streams: Vec<(&'static str, Background)>,
     pings: Vec<Background>,
@@ -58,7 +58,7 @@ fn inside<'h>(host: &'h Host, sandbox: &str) -> Place<'h> {
 }
 
 impl<'h> Load<'h> {
-    fn start(host: &'h Host, outside: &Place<'_>) -> Self {
+    pub(crate) fn start(host: &'h Host, outside: &Place<'_>) -> Self {
         host.ok("linkspan network create --ipv6 app; rm -f $T/stop; mkfifo $T/hold");
         let echo = linkspan_testkit::echo_tcp(80);
         let words: Vec<&str> = echo.iter().map(String::as_str).collect();
@@ -110,7 +110,7 @@ impl<'h> Load<'h> {
     }
 
     /// Stops everything, and says what was lost: nothing.
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         let host = self.host;
         host.ok("echo done > $T/hold");
         let (code, text) = self.attached.finish();
@@ -151,7 +151,7 @@ impl<'h> Load<'h> {
 }
 
 #[allow(clippy::print_stdout, reason = "the figures, for who asks for them")]
-fn report(line: &str) {
+pub(crate) fn report(line: &str) {
     println!("{line}");
 }
 
