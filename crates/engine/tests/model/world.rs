@@ -128,6 +128,12 @@ impl Kernel for FaultyKernel {
     fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()> {
         self.0.check_ports_free(address, protocol, ports)
     }
+    fn administrators(&self) -> Result<String> {
+        self.0.administrators()
+    }
+    fn remember_administrators(&self, text: &str) -> Result<()> {
+        self.0.remember_administrators(text)
+    }
     fn watch(&self) -> Result<Box<dyn Watch>> {
         self.0.watch()
     }

@@ -1,9 +1,10 @@
 # Plays the service manager for `linkspan daemon` as systemd does for a service with a socket unit and FileDescriptorStoreMax=
 # (sd_notify(3), sd_listen_fds(3)): it listens for the service, keeps what the service puts into its store, and gives
 # all of it to the next one. SIGHUP restarts the service; what happens is told on standard output.
-import array, os, signal, socket
+import array, os, resource, signal, socket
 
-STORE_MAX = 16384
+STORE_MAX = 500
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 path = os.environ["T"] + "/notify"
 manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 manager.bind(path)
@@ -31,10 +32,10 @@ def start():
     if pid:
         return pid
     # Out of the way first: the numbers from 3 on may be in use by one another.
-    moved = [os.dup2(fd, 20000 + n) for n, (_, fd) in enumerate(given)]
+    moved = [os.dup2(fd, 1000 + n) for n, (_, fd) in enumerate(given)]
     for n, fd in enumerate(moved):
         os.dup2(fd, 3 + n)
-    os.closerange(3 + len(given), 40000)
+    os.closerange(3 + len(given), 4096)
     os.environ.update(
         NOTIFY_SOCKET=path,
         LISTEN_PID=str(os.getpid()),
