@@ -43,6 +43,12 @@ pub trait NetworkDriver: Send + Sync {
         Values::new()
     }
 
+    /// What an engine whose records are lost may have left of objects that networks share: it is removed before the
+    /// first network is made.
+    fn leftovers(&self) -> Values {
+        Values::new()
+    }
+
     /// The kernel objects of a network.
     fn network_values(&self, network: &NetworkRecord) -> Result<Values>;
 

@@ -20,8 +20,8 @@ pub trait Kernel: Send + Sync {
 
     /// What the kernel holds of the objects that `wanted` names, with their actual attributes,
     /// and also what else it holds that is ours: every element of a table named in `wanted`, and
-    /// every link of the host whose name begins with `prefix`. Attributes that `wanted` leaves to
-    /// the kernel (`None`) are reported as `None`, so that equal means equal.
+    /// every link of the host whose name begins with `prefix` or whose alias says that it is ours; none where `prefix` is
+    /// empty. Attributes that `wanted` leaves to the kernel (`None`) are reported as `None`, so that equal means equal.
     fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values>;
 
     /// What the host itself is connected to.

@@ -45,6 +45,10 @@ impl NetworkDriver for BridgeDriver {
         ruleset::host_values(networks)
     }
 
+    fn leftovers(&self) -> Values {
+        ruleset::tables()
+    }
+
     fn network_values(&self, network: &NetworkRecord) -> Result<Values> {
         network::values(network)
     }

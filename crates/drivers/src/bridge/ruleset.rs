@@ -37,6 +37,19 @@ pub(super) const TABLE: &str = "linkspan";
 ///   their own network's.
 const BODY: &str = include_str!("ruleset.nft");
 
+fn table() -> Value {
+    Value::Table(NftTable { family: NftFamily::Inet, name: TABLE.to_owned(), body: BODY.to_owned() })
+}
+
+/// The tables of all networks.
+pub(super) fn tables() -> Values {
+    let mut values = Values::new();
+    for table in [table(), antispoof::table()] {
+        values.insert(Place::Host, &Owner::new("driver bridge"), table);
+    }
+    values
+}
+
 /// What the host needs for `networks`.
 pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     let mut values = Values::new();
@@ -45,7 +58,7 @@ pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     }
     let owner = Owner::new("driver bridge");
     let mut insert = |value| values.insert(Place::Host, &owner, value);
-    insert(Value::Table(NftTable { family: NftFamily::Inet, name: TABLE.to_owned(), body: BODY.to_owned() }));
+    insert(table());
     // A kernel without nf_tables for bridges can still have networks that ask for no such thing.
     if networks.iter().any(|network| BridgeOptions::parse(&network.spec.options).is_ok_and(|options| options.antispoof))
     {

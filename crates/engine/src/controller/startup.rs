@@ -292,6 +292,9 @@ impl Controller {
             for network in &interrupted {
                 state.remove_network(network.id);
             }
+            if state.networks.is_empty() {
+                self.drivers.iter().for_each(|driver| dropped.extend(driver.leftovers()));
+            }
             (self.desired(&state).all()?, dropped)
         };
         let mut looked_at = dropped;

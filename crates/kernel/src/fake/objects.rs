@@ -326,7 +326,7 @@ impl Objects {
         }
         for link in self.links(&Place::Host) {
             let known = wanted.get(&Place::Host, &Key::Link(link.name.clone())).is_some();
-            if !prefix.is_empty() && link.name.starts_with(prefix) && !known {
+            if Link::is_orphan(&link.name, link.alias.as_deref(), prefix) && !known {
                 seen.insert(Place::Host, &orphan(), Value::Link(link.clone()));
             }
         }

@@ -138,7 +138,8 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
     if !prefix.is_empty() {
         let wanted_link =
             |name: &str| wanted.iter().any(|(_, value)| matches!(value, Value::Link(link) if link.name == name));
-        for orphan in scene.links.iter().filter(|link| link.name.starts_with(prefix) && !wanted_link(&link.name)) {
+        let orphan = |link: &&seen::SeenLink| Link::is_orphan(&link.name, link.alias.as_deref(), prefix);
+        for orphan in scene.links.iter().filter(orphan).filter(|link| !wanted_link(&link.name)) {
             let mut link = plain(&scene, orphan);
             if link.kind == LinkKind::VethPeer {
                 // It would go only with its pair, which nobody wants either.

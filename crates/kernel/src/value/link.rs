@@ -26,6 +26,16 @@ pub struct Link {
     pub group: u32,
 }
 
+/// What the aliases of links that an engine has made begin with.
+const ALIAS: &str = "linkspan ";
+
+impl Link {
+    /// Whether a link that nobody wants is one of an engine's own: its name begins with `prefix`, or its alias says so.
+    pub(crate) fn is_orphan(name: &str, alias: Option<&str>, prefix: &str) -> bool {
+        !prefix.is_empty() && (name.starts_with(prefix) || alias.is_some_and(|alias| alias.starts_with(ALIAS)))
+    }
+}
+
 /// Kinds of device, with what is fixed at creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkKind {

@@ -215,3 +215,21 @@ fn a_kernel_without_ipv6_serves_ipv4() {
     assert!(!host.ok("linkspan network ls").contains("six"));
     assert_eq!(host.ok("ip -o link | grep -c ': ls-'"), "1", "nothing of it is left");
 }
+
+#[test]
+fn without_its_records_it_begins_anew_and_says_what_it_removes() {
+    let host = host();
+    let outside = host.neighbour("outside", 0);
+    host.ok("linkspan network create --ipv6 app");
+    web(&host, "web", "--network app -p 8080:80");
+    host.ok("linkspan stop -t 0 web; linkspan system stop; rm -r $LINKSPAN_STATE_DIR/*");
+    assert_eq!(host.ok("linkspan network ls --format '{{.Name}}' | sort | xargs"), "bridge host none");
+    says(&host.ok("cat $LINKSPAN_STATE_DIR/daemon.log"), &["repairing", "publish4_any: tcp . 8080"]);
+    assert!(outside.fetch("10.99.0.1", 8080).is_none());
+    assert_eq!(host.ok("ip -br link | grep -c lsv || true"), "0");
+    // It works as on the first day.
+    host.ok("linkspan network create app");
+    web(&host, "web", "--network app -p 8080:80");
+    assert!(outside.fetch("10.99.0.1", 8080).is_some_and(|text| text.starts_with("web")));
+    host.ok("linkspan verify");
+}
