@@ -29,6 +29,10 @@ impl Resolver for Silent {
 
     fn update(&self, _: SandboxId, _: ForwardPolicy) {}
 
+    fn serves(&self, _: SandboxId, _: &Path, _: u16) -> bool {
+        true
+    }
+
     fn stop(&self, _: SandboxId) {}
 }
 

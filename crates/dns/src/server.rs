@@ -276,6 +276,16 @@ impl Resolver for DnsServer {
         self.update_upstreams(sandbox, policy.into());
     }
 
+    fn serves(&self, sandbox: SandboxId, netns: &Path, port: u16) -> bool {
+        let running = |tasks: &Tasks| !tasks.udp.is_finished() && !tasks.tcp.is_finished();
+        // Sockets that are awaited are still another daemon's.
+        let known = self
+            .served()
+            .get(&sandbox)
+            .is_some_and(|served| served.port == port && served.tasks.as_ref().is_none_or(running));
+        known && socket::is_taken(netns, self.address, port)
+    }
+
     fn stop(&self, sandbox: SandboxId) {
         DnsServer::stop(self, sandbox);
     }

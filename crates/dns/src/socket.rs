@@ -59,6 +59,14 @@ pub(crate) fn open(netns: Option<&Path>, address: Ipv4Addr, port: Option<u16>) -
     })
 }
 
+/// Whether `port` of `address` is taken in the namespace at `netns`, for UDP and for TCP.
+pub(crate) fn is_taken(netns: &Path, address: Ipv4Addr, port: u16) -> bool {
+    let at = SocketAddrV4::new(address, port);
+    let taken = |error: io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    let look = || UdpSocket::bind(at).is_err_and(taken) && TcpListener::bind(at).is_err_and(taken);
+    Netns::open(netns).and_then(|netns| netns.enter(look)).unwrap_or(false)
+}
+
 fn open_any(address: Ipv4Addr) -> io::Result<Pair> {
     let mut tried = 1;
     loop {
@@ -113,6 +121,18 @@ mod tests {
         assert!(Socket::from(pair.udp.try_clone().unwrap()).recv_buffer_size().unwrap() >= RECEIVE_BUFFER);
         assert_eq!(pair.udp.local_addr().unwrap(), pair.tcp.local_addr().unwrap());
         assert_eq!(pair.tcp.local_addr().unwrap(), SocketAddrV4::new(HERE, pair.port).into());
+    }
+
+    #[test]
+    fn a_port_is_taken_while_both_sockets_are_there() {
+        let here = Path::new("/proc/thread-self/ns/net");
+        let Pair { udp, tcp, port } = open(None, HERE, None).unwrap();
+        assert!(is_taken(here, HERE, port));
+        drop(tcp);
+        assert!(!is_taken(here, HERE, port), "UDP alone");
+        drop(udp);
+        assert!(!is_taken(here, HERE, port));
+        assert!(!is_taken(Path::new("/nowhere"), HERE, port));
     }
 
     #[test]

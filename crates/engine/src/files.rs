@@ -37,10 +37,21 @@ pub(crate) fn write<'a>(
     let directory = directory(config, sandbox);
     fs::create_dir_all(&directory).map_err(|error| io_error(&directory, &error))?;
     hit(Point::FilesDirectory);
+    wanted(config, sandbox, endpoints).iter().try_for_each(|(path, content)| put(path, content))
+}
+
+/// The files that a sandbox should have, with their content.
+pub(crate) fn wanted<'a>(
+    config: &Config,
+    sandbox: &SandboxRecord,
+    endpoints: impl Iterator<Item = &'a EndpointRecord>,
+) -> [(PathBuf, String); 3] {
     let paths = paths(config, sandbox);
-    put(&paths.hosts, &hosts(config, sandbox, endpoints))?;
-    put(&paths.resolv_conf, &resolv_conf(config, sandbox))?;
-    put(&paths.hostname, &format!("{}\n", sandbox.hostname))
+    [
+        (paths.hosts, hosts(config, sandbox, endpoints)),
+        (paths.resolv_conf, resolv_conf(config, sandbox)),
+        (paths.hostname, format!("{}\n", sandbox.hostname)),
+    ]
 }
 
 /// What the host's own files were when they were last looked at. Looking follows every way of replacing them (rename,

@@ -64,6 +64,9 @@ pub trait IpamDriver: Send + Sync {
     /// Gives an address back. The driver does not give it to another at once (quarantine).
     fn release_address(&self, pool: &Pool, address: IpAddr);
 
+    /// The addresses of `pool` that endpoints hold; an error of class `NotFound` where the pool itself is not held.
+    fn held(&self, pool: &Pool) -> Result<Vec<IpAddr>>;
+
     /// How full a pool is.
     fn usage(&self, pool: &Pool) -> Usage;
 }

@@ -19,6 +19,9 @@ pub trait Resolver: Send + Sync {
     /// Replaces the policy of a sandbox that is served.
     fn update(&self, sandbox: SandboxId, policy: ForwardPolicy);
 
+    /// Whether a sandbox is served on `port`, by sockets that are bound inside the namespace at `netns`.
+    fn serves(&self, sandbox: SandboxId, netns: &Path, port: u16) -> bool;
+
     /// Closes the sockets of a sandbox; nothing happens where there are none.
     fn stop(&self, sandbox: SandboxId);
 }

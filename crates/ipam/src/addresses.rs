@@ -93,6 +93,11 @@ impl Addresses {
         self.rests.push_back((end, n));
     }
 
+    /// Those in use, in order.
+    pub(crate) fn held(&self) -> impl Iterator<Item = u128> {
+        self.taken.iter().filter(|n| !self.resting.contains_key(n))
+    }
+
     /// How many are in use and how many automatic allocation can still give; those at rest
     /// count as free, because they become so by themselves.
     pub(crate) fn usage(&self) -> Usage {

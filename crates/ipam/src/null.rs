@@ -49,6 +49,10 @@ impl IpamDriver for NullIpam {
 
     fn release_address(&self, _: &Pool, _: IpAddr) {}
 
+    fn held(&self, _: &Pool) -> Result<Vec<IpAddr>> {
+        Ok(Vec::new())
+    }
+
     fn usage(&self, _: &Pool) -> Usage {
         Usage::default()
     }

@@ -198,6 +198,13 @@ impl IpamDriver for PoolIpam {
         }
     }
 
+    fn held(&self, pool: &Pool) -> Result<Vec<IpAddr>> {
+        self.with(pool, |addresses| {
+            let held = addresses.held().map(|n| address_in(&pool.subnet, n).addr());
+            Ok(held.filter(|address| own_role(pool, *address).is_none()).collect())
+        })
+    }
+
     fn usage(&self, pool: &Pool) -> Usage {
         self.subnets().get(&pool.subnet).map_or(Usage::default(), Addresses::usage)
     }

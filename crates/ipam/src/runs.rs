@@ -49,6 +49,11 @@ impl Runs {
         (n <= last).then_some(n)
     }
 
+    /// The numbers in the set, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u128> {
+        self.runs.iter().flat_map(|(&first, &last)| first..=last)
+    }
+
     /// The run that `n` is in.
     fn run_at(&self, n: u128) -> Option<(u128, u128)> {
         let (&first, &last) = self.runs.range(..=n).next_back()?;

@@ -1,8 +1,8 @@
 //! What others change is put right: the kernel is compared with what is desired, and only the difference is
-//! written. A person asks for it (`verify`), and the engine itself when it is told of changes.
+//! written, when the engine is told of changes and now and then.
 
 use super::{Controller, lock, startup::LINK_PREFIX};
-use crate::{Difference, DifferenceKind, RecordChange, Verification, files::HostFilesSeen};
+use crate::{RecordChange, files::HostFilesSeen};
 use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch};
 use linkspan_model::{Error, Result};
 use std::{
@@ -30,36 +30,6 @@ const FILES: Duration = Duration::from_millis(400);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Controller {
-    /// Compares the kernel with what is desired, and writes the difference where `fix` says so. No
-    /// operation runs meanwhile.
-    pub fn verify(&self, fix: bool) -> Result<Verification> {
-        let _alone = self.operations.write().unwrap_or_else(PoisonError::into_inner);
-        self.reaper.wait_idle();
-        let (desired, plan) = self.compare(Extent::Anywhere)?;
-        let mut verification = Verification { objects: desired.len(), differences: self.gone_namespaces() };
-        if plan.is_empty() {
-            return Ok(verification);
-        }
-        let mut left = BTreeSet::new();
-        if fix {
-            self.repair(&plan)?;
-            let (_, plan) = self.compare(Extent::Anywhere)?;
-            left.extend(plan.changes().iter().map(ToString::to_string));
-        }
-        verification.differences.extend(plan.changes().iter().map(|change| Difference {
-            kind: match change {
-                Change::Create(..) => DifferenceKind::Missing,
-                Change::Update { .. } => DifferenceKind::Different,
-                Change::Delete(..) => DifferenceKind::Unknown,
-            },
-            place: change.place().to_string(),
-            object: change.value().to_string(),
-            owner: desired.get(change.place(), &change.value().key()).map(|entry| entry.owner.to_string()),
-            fixed: fix && !left.contains(&change.to_string()),
-        }));
-        Ok(verification)
-    }
-
     /// Puts right what others change from now on, on a thread that ends with the engine.
     pub fn heal_on_change(self: &Arc<Self>) -> Result<()> {
         let watch = self.kernel.watch()?;
@@ -105,7 +75,7 @@ impl Controller {
     }
 
     /// What is desired, and what turns the kernel into it.
-    fn compare(&self, extent: Extent) -> Result<(Values, Plan)> {
+    pub(super) fn compare(&self, extent: Extent) -> Result<(Values, Plan)> {
         let all = self.desired(&self.read()).all()?;
         let desired = match extent {
             Extent::Anywhere => all,
@@ -127,19 +97,6 @@ impl Controller {
         };
         let plan = plan.changes().iter().filter(possible).cloned().collect();
         Ok((desired, plan))
-    }
-
-    fn gone_namespaces(&self) -> Vec<Difference> {
-        let state = self.read();
-        let gone = state.sandboxes.values().filter(|sandbox| !self.namespace_lives(&sandbox.namespace));
-        gone.map(|sandbox| Difference {
-            kind: DifferenceKind::Missing,
-            place: "host".to_owned(),
-            object: format!("namespace {}", sandbox.namespace.place()),
-            owner: Some(format!("sandbox {}", sandbox.name)),
-            fixed: false,
-        })
-        .collect()
     }
 }
 
@@ -183,7 +140,11 @@ fn run(controller: &Weak<Controller>, stopped: &Mutex<bool>, mut watch: Box<dyn 
                     .map_or(Extent::Anywhere, |later| later.map_or(extent, |later| later.max(extent)))
             }
             Ok(None) if Instant::now() < due => continue,
-            Ok(None) => Extent::Anywhere,
+            Ok(None) => {
+                // Nobody tells of what happens to files of sandboxes.
+                engine.write_files();
+                Extent::Anywhere
+            }
             Err(error) => {
                 tracing::warn!(%error, "changes of the kernel go unnoticed for a moment");
                 thread::sleep(RETRY);

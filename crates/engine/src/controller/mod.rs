@@ -24,6 +24,7 @@ mod sandboxes;
 mod settings;
 mod show;
 mod startup;
+mod verify;
 
 use crate::{
     Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, RecordChange, Resolver, Store,

@@ -246,9 +246,9 @@ impl Controller {
             (record, endpoints, left, direct, before, after)
         };
         self.resolver.stop(id);
-        let own = matches!(record.namespace, Namespace::Own(_));
-        // What is inside a namespace of our own goes with it.
-        let before = if own { only_on_host(&before) } else { before };
+        // What is inside a namespace of our own goes with it, and nothing is inside of one that is gone.
+        let goes = matches!(record.namespace, Namespace::Own(_)) || !self.namespace_lives(&record.namespace);
+        let before = if goes { only_on_host(&before) } else { before };
         self.apply_anyway(&before, &after, &format_args!("sandbox {}", record.name));
         if let Some(path) = record.namespace.path()
             && let Err(error) = self.kernel.remove_netns(path)

@@ -15,6 +15,7 @@ use linkspan_model::{EndpointId, NetworkSpec, Result, SandboxId};
 use std::{
     collections::{BTreeSet, HashMap},
     fs, io,
+    path::PathBuf,
     sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
     thread,
 };
@@ -24,6 +25,14 @@ pub(super) const LINK_PREFIX: &str = "lsv";
 
 /// The networks made at first start: name and driver. `bridge` may be missing where its driver is.
 const BUILT_IN: [(&str, &str); 3] = [("host", "host"), ("none", "none"), ("bridge", "bridge")];
+
+/// What no sandbox has.
+pub(super) struct Strays {
+    /// Files of namespaces.
+    pub(super) namespaces: Vec<PathBuf>,
+    /// Directories of files that are mounted in sandboxes.
+    pub(super) files: Vec<PathBuf>,
+}
 
 impl Controller {
     /// Starts an engine: reads the records, finishes or undoes what a crash interrupted, brings the
@@ -213,26 +222,31 @@ impl Controller {
 
     /// A crash between making a namespace and recording it leaves a file that nobody knows; records that are lost leave
     /// the files of their sandboxes.
-    fn remove_strays(&self) {
-        let directory = self.config.runtime_dir.join("netns");
+    pub(super) fn remove_strays(&self) {
+        let Strays { namespaces, files } = self.strays();
+        for path in namespaces {
+            if let Err(error) = self.kernel.remove_netns(&path) {
+                tracing::warn!(%error, path = %path.display(), "a stray namespace could not be removed");
+            }
+        }
+        for path in files {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!(%error, path = %path.display(), "stray files could not be removed");
+            }
+        }
+    }
+
+    /// What there is below the runtime directory that no sandbox has.
+    pub(super) fn strays(&self) -> Strays {
         let state = self.read();
-        let known =
-            |path: &std::path::Path| state.sandboxes.values().any(|sandbox| sandbox.namespace.path() == Some(path));
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            if !known(&entry.path())
-                && let Err(error) = self.kernel.remove_netns(&entry.path())
-            {
-                tracing::warn!(%error, path = %entry.path().display(), "a stray namespace could not be removed");
-            }
-        }
-        let known: Vec<String> = state.sandboxes.keys().map(|id| id.short()).collect();
-        for entry in fs::read_dir(self.config.runtime_dir.join("sandboxes")).into_iter().flatten().flatten() {
-            if !known.iter().any(|id| entry.file_name() == id.as_str())
-                && let Err(error) = fs::remove_dir_all(entry.path())
-            {
-                tracing::warn!(%error, path = %entry.path().display(), "stray files could not be removed");
-            }
-        }
+        let known: BTreeSet<String> = state.sandboxes.keys().map(|id| id.short()).collect();
+        let strays = |directory: &str| {
+            let entries = fs::read_dir(self.config.runtime_dir.join(directory)).into_iter().flatten().flatten();
+            let unknown = entries.filter(|entry| !entry.file_name().to_str().is_some_and(|name| known.contains(name)));
+            unknown.map(|entry| entry.path()).collect()
+        };
+        Strays { namespaces: strays("netns"), files: strays("sandboxes") }
     }
 
     fn restore_names(&self) {
@@ -254,7 +268,7 @@ impl Controller {
     }
 
     /// Serves a sandbox again, on the port its ruleset leads to; on another if that is taken.
-    fn resume_names(&self, id: SandboxId) -> Result<()> {
+    pub(super) fn resume_names(&self, id: SandboxId) -> Result<()> {
         let (netns, port, policy) = {
             let state = self.read();
             let Some(sandbox) = state.sandboxes.get(&id) else { return Ok(()) };

@@ -163,6 +163,9 @@ impl Resolver for Served {
         Ok(port.unwrap_or(40053))
     }
     fn update(&self, _: SandboxId, _: ForwardPolicy) {}
+    fn serves(&self, sandbox: SandboxId, _: &Path, _: u16) -> bool {
+        self.0.lock().unwrap().contains(&sandbox)
+    }
     fn stop(&self, sandbox: SandboxId) {
         self.0.lock().unwrap().remove(&sandbox);
     }

@@ -148,6 +148,9 @@ impl Resolver for FakeResolver {
             served.1 = policy;
         }
     }
+    fn serves(&self, sandbox: SandboxId, _netns: &Path, port: u16) -> bool {
+        self.served.lock().unwrap().get(&sandbox).is_some_and(|served| served.0 == port)
+    }
     fn stop(&self, sandbox: SandboxId) {
         self.served.lock().unwrap().remove(&sandbox);
     }

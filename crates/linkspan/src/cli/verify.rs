@@ -13,9 +13,9 @@ use serde::Serialize;
   linkspan verify --fix
   linkspan verify --format '{{len .Differences}}'
 
-Compares links, addresses, routes, rules, settings and namespaces with what they should be, and says what is missing, \
-         different, or there in linkspan's name and belongs to nothing. The daemon puts most of it right by itself within a \
-         second. Exits with 0 where nothing is left to be put right, with 14 where something is.
+Compares links, addresses, routes, rules, settings, namespaces, files of sandboxes, leases and name servers with what \
+         they should be, and says what is missing, different, or there in linkspan's name and belongs to nothing. The daemon \
+         puts most of it right by itself within a second. A sandbox whose namespace is gone is removed by --fix. Exits with 0 where nothing is left to be put right, with 14 where something is.
 
 Fields: .Objects .Differences, each with .Kind .Place .Object .Owner .Fixed")]
 pub(super) struct Args {

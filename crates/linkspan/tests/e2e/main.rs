@@ -31,4 +31,5 @@ mod spoof;
 mod subnets;
 mod support;
 mod tutorials;
+mod verify;
 mod ways;
