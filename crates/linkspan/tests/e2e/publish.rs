@@ -193,3 +193,23 @@ fn a_published_port_follows_the_default_gateway_network() {
     host.ok("linkspan network disconnect front web");
     assert_eq!(outside.fetch("10.99.0.1", 8080), None);
 }
+
+#[test]
+fn a_host_address_may_come_up_after_its_ports_are_published() {
+    let host = host();
+    let outside = host.neighbour("outside", 0);
+    host.ok("linkspan network create --ipv6 app");
+    web(&host, "web", "--network app -p 198.51.100.7:8080:80 -p [2001:db8:7::7]:8080:80");
+    outside.ok("ip route add 198.51.100.7 via 10.99.0.1; ip -6 route add 2001:db8:7::7 via fd99:0::1");
+    let reached = |target: &str| outside.fetch(target, 8080).is_some_and(|text| text.starts_with("web"));
+    // As at boot, where a network manager is slower than the daemon.
+    host.ok("linkspan system stop; linkspan verify");
+    for (target, address) in [("198.51.100.7", "198.51.100.7/32"), ("2001:db8:7::7", "2001:db8:7::7/128")] {
+        assert!(!reached(target), "nobody has the address yet");
+        host.ok(format!("ip addr add {address} dev lo"));
+        assert!(reached(target), "at once, and nobody was told");
+        host.ok(format!("ip addr del {address} dev lo"));
+        assert!(!reached(target));
+    }
+    assert_eq!(host.ok("linkspan port web | sort"), "80/tcp -> 198.51.100.7:8080\n80/tcp -> [2001:db8:7::7]:8080");
+}
