@@ -13,8 +13,6 @@ use std::{
 
 /// What a daemon serves with, and can pass on.
 pub(in crate::daemon) struct Estate {
-    /// The place of the daemon.
-    pub(in crate::daemon) lock: lock::Held,
     /// The claim to the host.
     pub(in crate::daemon) claim: UnixListener,
     /// The lock of the store, where it is held already.
@@ -27,6 +25,9 @@ pub(in crate::daemon) struct Estate {
     pub(in crate::daemon) ports: Vec<(SandboxId, u16)>,
     /// Their sockets, where they are here already.
     pub(in crate::daemon) names: Vec<Suspended>,
+    /// The place of the daemon. Last, since fields are dropped in their order: whoever waits for the lock finds all else
+    /// free.
+    pub(in crate::daemon) lock: lock::Held,
 }
 
 impl Estate {
