@@ -10,22 +10,19 @@ use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
 use linkspan_kernel::Linux;
 use linkspan_model::{EndpointSpec, NetworkSpec, SandboxSpec};
 use linkspan_store::SqliteStore;
-use nix::{mount::MsFlags, sched::CloneFlags};
+use linkspan_testkit::Scratch;
 use std::{path::Path, process::Command, sync::Arc};
 
 struct Host {
-    dir: tempfile::TempDir,
+    dir: Scratch,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Host {
     /// Moves this thread, and with it the test, to a host of its own.
     fn new() -> Self {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .unwrap();
+        let dir = Scratch::on_a_host_of_this_thread();
         shell("ip link set lo up");
-        let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("resolv.conf"), "").unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { dir, runtime }

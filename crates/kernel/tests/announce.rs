@@ -4,7 +4,7 @@
 
 use linkspan_kernel::{Address, Bridge, Kernel, Link, LinkKind, Linux, Owner, Place, Plan, Value, Values};
 use linkspan_model::{ErrorClass, MacAddr};
-use nix::{mount::MsFlags, sched::CloneFlags};
+use linkspan_testkit::Scratch;
 use std::{
     io::{BufRead, BufReader, Read},
     net::IpAddr,
@@ -17,15 +17,12 @@ const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 /// A host with a bridge and two sandboxes on it, each with an address of both families.
 struct Bench {
     kernel: Linux,
-    dir: tempfile::TempDir,
+    dir: Scratch,
 }
 
 impl Bench {
     fn new() -> Self {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .unwrap();
-        let bench = Self { kernel: Linux::new().unwrap(), dir: tempfile::tempdir().unwrap() };
+        let bench = Self { dir: Scratch::on_a_host_of_this_thread(), kernel: Linux::new().unwrap() };
         let owner = Owner::new("test");
         let mut values = Values::new();
         values.insert(Place::Host, &owner, Value::Link(link("br0", LinkKind::Bridge(Bridge::default()))));

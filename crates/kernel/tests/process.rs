@@ -7,7 +7,8 @@ use linkspan_kernel::{
     process::{ProcessHandle, Surroundings, detach_from_terminal, start_time_of, surround},
 };
 use linkspan_model::ErrorClass;
-use nix::{mount::MsFlags, sched::CloneFlags};
+use linkspan_testkit::Scratch;
+use nix::mount::MsFlags;
 use std::{
     fs,
     io::Read,
@@ -16,13 +17,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-/// A mount namespace of the test's own, so that nothing it mounts is left, and a directory.
-fn bench() -> tempfile::TempDir {
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
-    nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-    tempfile::tempdir().unwrap()
-}
 
 /// A namespace file that goes with the test.
 struct Sandbox(PathBuf);
@@ -73,7 +67,7 @@ fn output(script: &str, surroundings: Surroundings) -> String {
 
 #[test]
 fn a_program_sees_the_network_of_its_sandbox() {
-    let dir = bench();
+    let dir = Scratch::on_a_host_of_this_thread();
     let sandbox = Sandbox::new(dir.path());
     let look = "stat -Lc %d:%i /proc/self/ns/net";
     let (device, inode) = Netns::open(&sandbox.0).unwrap().identity().unwrap();
@@ -88,7 +82,7 @@ fn a_program_sees_the_network_of_its_sandbox() {
 
 #[test]
 fn files_are_mounted_for_the_program_alone() {
-    let dir = bench();
+    let dir = Scratch::on_a_host_of_this_thread();
     let (source, target, other) = (dir.path().join("source"), dir.path().join("target"), dir.path().join("link"));
     fs::write(&source, "the sandbox's").unwrap();
     fs::write(&target, "the host's").unwrap();
@@ -106,7 +100,7 @@ fn files_are_mounted_for_the_program_alone() {
 /// Also where the mounts of the host are shared with whoever starts from them, as under systemd.
 #[test]
 fn mounts_do_not_leave_a_shared_tree() {
-    let dir = bench();
+    let dir = Scratch::on_a_host_of_this_thread();
     nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>).unwrap();
     let (source, target) = (dir.path().join("source"), dir.path().join("target"));
     fs::write(&source, "the sandbox's").unwrap();
@@ -122,7 +116,7 @@ fn mounts_do_not_leave_a_shared_tree() {
 
 #[test]
 fn a_host_name_is_the_programs_own() {
-    let _dir = bench();
+    let _dir = Scratch::on_a_host_of_this_thread();
     let here = nix::unistd::gethostname().unwrap();
     let surroundings = Surroundings { hostname: Some("web-1".into()), ..Surroundings::default() };
     assert_eq!(output("uname -n", surroundings), "web-1");
@@ -132,7 +126,7 @@ fn a_host_name_is_the_programs_own() {
 /// Names in DNS may be four times as long as a host name.
 #[test]
 fn a_host_name_that_linux_does_not_take_is_found_before_anything_starts() {
-    let _dir = bench();
+    let _dir = Scratch::on_a_host_of_this_thread();
     let named = |length| Surroundings { hostname: Some("h".repeat(length)), ..Surroundings::default() };
     assert_eq!(output("uname -n", named(64)), "h".repeat(64));
     let error = surround(&mut Command::new("true"), named(65)).unwrap_err();
@@ -141,7 +135,7 @@ fn a_host_name_that_linux_does_not_take_is_found_before_anything_starts() {
 
 #[test]
 fn missing_surroundings_are_found_before_anything_starts() {
-    let dir = bench();
+    let dir = Scratch::on_a_host_of_this_thread();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let gone = dir.path().join("gone");
@@ -193,7 +187,7 @@ fn a_process_is_signalled_and_its_end_is_seen() {
 
 #[test]
 fn somebody_elses_child_is_waited_for() {
-    let dir = bench();
+    let dir = Scratch::on_a_host_of_this_thread();
     let file = dir.path().join("pid");
     // The shell goes at once, so that the sleeping program is no child of the test's.
     let script = format!("sleep 60 & echo $! > {}", file.display());
@@ -261,7 +255,7 @@ fn a_signal_does_not_shorten_the_wait() {
 /// A FIFO blocks whoever opens it until somebody writes; the daemon must not wait for a user's.
 #[test]
 fn a_file_that_blocks_is_no_namespace() {
-    let dir = bench();
+    let dir = Scratch::on_a_host_of_this_thread();
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let (sender, receiver) = std::sync::mpsc::channel();

@@ -11,26 +11,23 @@ use linkspan_kernel::{
     Value, Values, Vxlan,
 };
 use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
-use nix::{mount::MsFlags, sched::CloneFlags};
+use linkspan_testkit::Scratch;
 use std::{path::PathBuf, process::Command};
 
 /// A kernel, and a directory for namespaces.
 struct Bench {
     kernel: Box<dyn Kernel>,
-    dir: tempfile::TempDir,
+    dir: Scratch,
 }
 
 impl Bench {
     fn fake() -> Self {
-        Self { kernel: Box::new(FakeKernel::new()), dir: tempfile::tempdir().unwrap() }
+        Self { kernel: Box::new(FakeKernel::new()), dir: Scratch::new() }
     }
 
     /// Moves this thread, and with it the test, to a host of its own.
     fn linux() -> Self {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .unwrap();
-        Self { kernel: Box::new(Linux::new().unwrap()), dir: tempfile::tempdir().unwrap() }
+        Self { dir: Scratch::on_a_host_of_this_thread(), kernel: Box::new(Linux::new().unwrap()) }
     }
 
     fn netns(&self, name: &str) -> PathBuf {

@@ -11,21 +11,18 @@ use linkspan_kernel::{
     Place, Plan, PortState, Retirement, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
-use nix::{mount::MsFlags, sched::CloneFlags};
+use linkspan_testkit::Scratch;
 use std::{path::PathBuf, process::Command};
 
 /// A host in namespaces of the test's own thread, and a directory for sandboxes.
 struct Host {
     kernel: Linux,
-    dir: tempfile::TempDir,
+    dir: Scratch,
 }
 
 impl Host {
     fn new() -> Self {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .unwrap();
-        Self { kernel: Linux::new().unwrap(), dir: tempfile::tempdir().unwrap() }
+        Self { dir: Scratch::on_a_host_of_this_thread(), kernel: Linux::new().unwrap() }
     }
 
     fn sandbox(&self, name: &str) -> (PathBuf, Place) {
