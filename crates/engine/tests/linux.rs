@@ -3,15 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod support;
+
 use linkspan_dns::{DnsConfig, DnsServer};
-use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
-use linkspan_engine::{Config, Controller, Parts};
-use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
+use linkspan_engine::Controller;
 use linkspan_kernel::Linux;
 use linkspan_model::{EndpointSpec, NetworkSpec, SandboxSpec};
 use linkspan_store::SqliteStore;
 use linkspan_testkit::Scratch;
 use std::{path::Path, process::Command, sync::Arc};
+use support::{
+    own_host::{inside, own_host, run, shell},
+    parts,
+};
 
 struct Host {
     dir: Scratch,
@@ -19,54 +23,27 @@ struct Host {
 }
 
 impl Host {
-    /// Moves this thread, and with it the test, to a host of its own.
+    /// A host of the test's own, in which it is from then on.
     fn new() -> Self {
-        let dir = Scratch::on_a_host_of_this_thread();
-        shell("ip link set lo up");
+        let dir = own_host();
         std::fs::write(dir.path().join("resolv.conf"), "").unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { dir, runtime }
     }
 
     fn start(&self) -> Arc<Controller> {
-        let resolv_conf = self.dir.path().join("resolv.conf");
-        let config = DnsConfig { resolv_conf: resolv_conf.clone(), ..DnsConfig::default() };
+        let config = DnsConfig { resolv_conf: self.dir.path().join("resolv.conf"), ..DnsConfig::default() };
         let dns = Arc::new(DnsServer::start(config, self.runtime.handle().clone()));
-        let engine = Controller::start(Parts {
-            kernel: Arc::new(Linux::new().unwrap()),
-            store: Box::new(SqliteStore::open(&self.dir.path().join("state")).unwrap()),
-            resolver: Arc::<DnsServer>::clone(&dns),
-            drivers: vec![Box::new(NoneDriver), Box::new(HostDriver), Box::new(BridgeDriver)],
-            ipam: vec![
-                Box::new(PoolIpam::new(PoolConfig::new("fd12:3456:789a::/48".parse().unwrap())).unwrap()),
-                Box::new(NullIpam),
-            ],
-            config: Config {
-                state_dir: self.dir.path().join("state"),
-                runtime_dir: self.dir.path().join("run"),
-                resolv_conf,
-                hosts: "/etc/hosts".into(),
-            },
-        })
+        let engine = Controller::start(parts(
+            Arc::new(Linux::new().unwrap()),
+            Box::new(SqliteStore::open(&self.dir.path().join("state")).unwrap()),
+            Arc::<DnsServer>::clone(&dns),
+            self.dir.path(),
+        ))
         .unwrap();
         dns.attach(&engine);
         engine
     }
-}
-
-fn run(command: &str) -> std::process::Output {
-    Command::new("sh").args(["-c", command]).output().unwrap()
-}
-
-#[track_caller]
-fn shell(command: &str) -> String {
-    let output = run(command);
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn inside(netns: &Path, command: &str) -> String {
-    format!("nsenter --net={} {command}", netns.display())
 }
 
 fn dual_stack(name: &str) -> NetworkSpec {

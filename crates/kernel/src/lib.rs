@@ -17,6 +17,7 @@ mod netns;
 mod nft;
 mod plan;
 pub mod process;
+mod surrounded;
 mod value;
 mod watch;
 
@@ -29,6 +30,7 @@ pub use linux::Linux;
 pub use linux::fuzzing;
 pub use netns::Netns;
 pub use plan::{Change, Plan};
+pub use surrounded::{Around, Call, Surrounded};
 pub use value::{
     Address, Bridge, BridgePort, Entry, FdbEntry, Key, Link, LinkKind, MacvlanMode, Neighbour, NftData, NftElement,
     NftFamily, NftField, NftTable, Owner, Passage, Place, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,

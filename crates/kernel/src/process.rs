@@ -4,6 +4,10 @@ use linkspan_model::{Error, Result};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        resource::{UsageWho, getrusage},
+        time::TimeVal,
+    },
 };
 use std::{
     ffi::CString,
@@ -19,6 +23,16 @@ use std::{
 
 /// The longest host name of Linux (__NEW_UTS_LEN); names in DNS may be longer.
 const MAX_HOSTNAME: usize = 64;
+
+/// Time that the processors have spent for the calling thread, in the kernel too; nothing where the kernel does not say.
+pub fn thread_time() -> Duration {
+    let whole = |time: TimeVal| {
+        let (seconds, micros) = (u64::try_from(time.tv_sec()), u64::try_from(time.tv_usec()));
+        Duration::from_secs(seconds.unwrap_or_default()) + Duration::from_micros(micros.unwrap_or_default())
+    };
+    getrusage(UsageWho::RUSAGE_THREAD)
+        .map_or(Duration::ZERO, |usage| whole(usage.user_time()) + whole(usage.system_time()))
+}
 
 /// What a program finds around itself.
 #[derive(Clone, Debug, Default)]

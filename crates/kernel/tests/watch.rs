@@ -2,10 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use linkspan_kernel::{Extent, Kernel, Linux};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-};
+use linkspan_testkit::Scratch;
 use std::{process::Command, time::Duration};
 
 fn run(command: &str) {
@@ -14,8 +11,7 @@ fn run(command: &str) {
 
 #[test]
 fn changes_of_others_are_told() {
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+    let _host = Scratch::on_a_host_of_this_thread();
     run("mount -t tmpfs tmpfs /run; mkdir /run/netns; ip netns add inside; ip netns add apart");
     run("ip link set lo up; ip link add v0 type veth peer name eth0 netns inside; ip link set v0 up");
     let mut watch = Linux::new().unwrap().watch().unwrap();
@@ -44,4 +40,23 @@ fn changes_of_others_are_told() {
         assert_eq!(told(command), None, "nothing joins it to the host: {command}");
     }
     assert_eq!(told("true"), None);
+}
+
+/// More changes than the buffer of a socket holds while nobody reads: that something was lost is told, as a reason to look
+/// everywhere, and what comes later is told again.
+#[test]
+fn changes_that_were_lost_are_told_as_changes_anywhere() {
+    let _host = Scratch::on_a_host_of_this_thread();
+    run("ip link set lo up; ip link add br0 type bridge; ip link set br0 up");
+    let mut watch = Linux::new().unwrap().watch().unwrap();
+    while watch.wait(Duration::from_millis(300)).unwrap().is_some() {}
+    run(
+        "for a in $(seq 0 15); do for b in $(seq 1 250); do echo addr add 10.1.$a.$b/16 dev br0; done; done | ip -batch -",
+    );
+    assert_eq!(watch.wait(Duration::ZERO).unwrap(), Some(Extent::Anywhere));
+    assert_eq!(watch.wait(Duration::from_millis(300)).unwrap(), None);
+    run("ip addr add 10.2.0.1/24 dev br0");
+    assert_eq!(watch.wait(Duration::from_secs(1)).unwrap(), Some(Extent::Host));
+    run("for n in $(seq 1000); do echo add table inet t$n; done | nft -f -; nft flush ruleset");
+    assert_eq!(watch.wait(Duration::from_secs(1)).unwrap(), Some(Extent::Host), "a batch is one change");
 }

@@ -1,9 +1,9 @@
 //! What others change is put right: the kernel is compared with what is desired, and only the difference is
 //! written, when the engine is told of changes and now and then.
 
-use super::{Controller, lock, startup::LINK_PREFIX};
+use super::{Controller, budget::Budget, lock, startup::LINK_PREFIX};
 use crate::{RecordChange, files::HostFilesSeen};
-use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch};
+use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch, process::thread_time};
 use linkspan_model::{Error, Result};
 use std::{
     collections::BTreeSet,
@@ -16,17 +16,16 @@ use std::{
 /// settings of a sandbox.
 const PERIOD: Duration = Duration::from_secs(30);
 /// So long after operations of our own everything is compared: what they change inside of sandboxes cannot be told
-/// from what others change there at the same time, and sandboxes are many.
-const AFTERWARDS: Duration = Duration::from_secs(3);
+/// from what others change there at the same time, and sandboxes are many. Less than the second within which all is
+/// to be well again.
+const AFTERWARDS: Duration = Duration::from_millis(500);
 /// The setting that keeps what administrators have in our tables.
 const ADMINISTRATORS: &str = "nft:administrators";
 /// Changes seldom come alone: a reload of a firewall is many.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// Pause after a comparison, in times of what it took: comparing never takes more than a sixth of a core.
-const PAUSE: u32 = 5;
 /// How often the host's own files are looked at, which sandboxes have copies of: two calls each.
 const FILES: Duration = Duration::from_millis(400);
-/// Pause after the kernel could not be watched or compared.
+/// How soon it is tried again where the kernel could not be watched or compared.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Controller {
@@ -124,6 +123,7 @@ fn run(controller: &Weak<Controller>, stopped: &Mutex<bool>, mut watch: Box<dyn 
     let mut due = Instant::now() + PERIOD;
     let mut seen = 0;
     let mut files = HostFilesSeen::default();
+    let mut budget = Budget::new(Instant::now());
     loop {
         let told = watch.wait(due.saturating_duration_since(Instant::now()).min(FILES));
         // An engine that is shut down closes its store as soon as nobody holds it.
@@ -160,17 +160,17 @@ fn run(controller: &Weak<Controller>, stopped: &Mutex<bool>, mut watch: Box<dyn 
             due = due.min(Instant::now() + AFTERWARDS);
         }
         seen = begun;
-        let start = Instant::now();
-        if let Err(error) = engine.heal(extent) {
-            tracing::warn!(%error, "could not compare the kernel with what is desired");
-            thread::sleep(RETRY);
-        }
+        let start = thread_time();
+        let healed = engine.heal(extent);
         if extent == Extent::Anywhere {
             due = Instant::now() + PERIOD;
         }
-        let took = start.elapsed();
+        if let Err(error) = healed {
+            tracing::warn!(%error, "could not compare the kernel with what is desired");
+            due = due.min(Instant::now() + RETRY);
+        }
         drop(engine);
         drop(turn);
-        thread::sleep(took * PAUSE);
+        thread::sleep(budget.spend(thread_time().saturating_sub(start), Instant::now()));
     }
 }

@@ -7,6 +7,7 @@
 mod addresses;
 mod admission;
 mod announce;
+mod budget;
 mod configuration;
 mod endpoints;
 mod events;

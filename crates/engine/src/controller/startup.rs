@@ -5,12 +5,12 @@ use crate::{
     Namespace, Phase, RecordChange, SandboxRecord,
     desired::dns_table,
     files,
-    passing::{PassingKernel, PassingStore},
+    passing::{Passing, PassingStore},
     records::Records,
     state::State,
 };
 use linkspan_failpoint::{Point, hit};
-use linkspan_kernel::{Change, Kernel, Owner, Plan, Value, Values};
+use linkspan_kernel::{Change, Kernel, Owner, Plan, Surrounded, Value, Values};
 use linkspan_model::{EndpointId, NetworkSpec, Result, SandboxId};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -47,7 +47,7 @@ impl Controller {
         prepare_directories(&config)?;
         let reaper = Arc::new(reaper::Reaper::new(&config.state_dir));
         let state = State::from_snapshot(store.load()?);
-        let kernel: Arc<dyn Kernel> = Arc::new(PassingKernel(kernel));
+        let kernel: Arc<dyn Kernel> = Arc::new(Surrounded::new(kernel, Passing));
         let store = Records::new(Box::new(PassingStore(store)));
         let controller = Arc::new(Self {
             kernel,

@@ -116,7 +116,6 @@ fn wanted_kernel(world: &World, model: &Model) -> BTreeSet<String> {
 }
 
 fn seen_kernel(world: &World) -> BTreeSet<String> {
-    let dump = world.kernel.dump();
     let netns = format!("{}/run/netns/", world.dir.path().display());
     let vm = format!("{}/", world.dir.path().display());
     // A namespace of another program has two names while we keep it.
@@ -128,30 +127,12 @@ fn seen_kernel(world: &World) -> BTreeSet<String> {
             _ => None,
         })
         .collect();
-    let between = |text: &str, start: &str, end: &str| -> Option<String> {
-        Some(text.split_once(start)?.1.split_once(end)?.0.to_owned())
+    let line = |(place, what): (String, String)| {
+        let place = place.strip_prefix(&netns).or_else(|| place.strip_prefix(&vm)).unwrap_or(&place);
+        let place = kept.iter().find(|(kept, _)| kept == place).map_or(place, |(_, source)| source);
+        format!("[{place}] {what}")
     };
-    dump.lines()
-        .filter_map(|line| {
-            let (place, rest) = line.strip_prefix('[')?.split_once("] ")?;
-            let place = place.strip_prefix(&netns).or_else(|| place.strip_prefix(&vm)).unwrap_or(place);
-            let place = kept.iter().find(|(kept, _)| kept == place).map_or(place, |(_, source)| source);
-            let what = if rest.starts_with("Link(") {
-                format!("link {}", between(rest, "name: \"", "\"")?)
-            } else if rest.starts_with("Address(") && place != "host" {
-                format!("address {}", between(rest, "address: ", " }")?)
-            } else if rest.starts_with("Route(") && rest.contains("destination: 0.0.0.0/0") {
-                "default route 4".to_owned()
-            } else if rest.starts_with("Route(") && rest.contains("destination: ::/0") {
-                "default route 6".to_owned()
-            } else {
-                let (set, element) = rest.strip_prefix("element of inet linkspan ")?.split_once(": tcp . ")?;
-                let (port, target) = element.split_once(" : ")?;
-                format!("{set} {port} {}", target.split(" . ").next()?)
-            };
-            Some(format!("[{place}] {what}"))
-        })
-        .collect()
+    world.kernel.seen(world.dir.path()).into_iter().map(line).collect()
 }
 
 /// Addresses in use, files, sandboxes that are served names.

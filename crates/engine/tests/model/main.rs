@@ -3,10 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beneath;
 mod compare;
 mod model;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
+use beneath::Beneath;
 use linkspan_store::{MemoryStore, SqliteStore};
 use model::{Model, Operation, Random};
 use std::sync::Arc;
@@ -14,6 +18,9 @@ use world::{Fault, World};
 
 /// Operations of a run; four of them are run.
 const OPERATIONS: usize = 2500;
+
+/// Operations of a run on Linux, where each and the look at what it did take a hundred times as long.
+const ON_LINUX: usize = 250;
 
 fn fault(random: &mut Random) -> Fault {
     match random.below(100) {
@@ -84,24 +91,31 @@ fn seed(usual: u64) -> u64 {
 
 #[test]
 fn ten_thousand_operations_1() {
-    run(&mut World::new(Arc::new(MemoryStore::new())), seed(1), OPERATIONS);
+    run(&mut World::new(Beneath::memory(), Arc::new(MemoryStore::new())), seed(1), OPERATIONS);
 }
 
 #[test]
 fn ten_thousand_operations_2() {
-    run(&mut World::new(Arc::new(MemoryStore::new())), seed(2), OPERATIONS);
+    run(&mut World::new(Beneath::memory(), Arc::new(MemoryStore::new())), seed(2), OPERATIONS);
 }
 
 /// On the store that people have.
 #[test]
 fn ten_thousand_operations_3() {
     let dir = tempfile::tempdir().unwrap();
-    run(&mut World::new(Arc::new(SqliteStore::open(dir.path()).unwrap())), seed(3), OPERATIONS);
+    run(&mut World::new(Beneath::memory(), Arc::new(SqliteStore::open(dir.path()).unwrap())), seed(3), OPERATIONS);
 }
 
 /// Another one each time.
 #[test]
 fn ten_thousand_operations_4() {
     let drawn = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
-    run(&mut World::new(Arc::new(MemoryStore::new())), seed(drawn), OPERATIONS);
+    run(&mut World::new(Beneath::memory(), Arc::new(MemoryStore::new())), seed(drawn), OPERATIONS);
+}
+
+/// On the kernel that people have, with `ip` and `nft` as the witnesses.
+#[test]
+fn hundreds_of_operations_on_linux() {
+    let dir = tempfile::tempdir().unwrap();
+    run(&mut World::new(Beneath::linux(), Arc::new(SqliteStore::open(dir.path()).unwrap())), seed(5), ON_LINUX);
 }

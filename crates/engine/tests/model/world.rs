@@ -1,13 +1,13 @@
 //! An engine over parts that fail or end when they are told to.
 
-use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
-use linkspan_engine::{Config, Controller, Durability, ForwardPolicy, Parts, RecordChange, Resolver, Snapshot, Store};
-use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
-use linkspan_kernel::{FakeKernel, Flow, HostNetworks, Kernel, Place, Plan, Retirement, Values, Watch};
-use linkspan_model::{Error, MacAddr, PortRange, Protocol, Result, SandboxId};
+use crate::{beneath::Beneath, support::parts};
+use linkspan_engine::{Controller, Durability, ForwardPolicy, RecordChange, Resolver, Snapshot, Store};
+use linkspan_kernel::{Around, Call, Surrounded};
+use linkspan_model::{Error, Result, SandboxId};
+use linkspan_testkit::Scratch;
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::{self, ThreadId},
@@ -80,65 +80,40 @@ impl Fate {
     }
 }
 
-struct FaultyKernel(Arc<FakeKernel>, Arc<Fate>);
+/// Faults around the calls of a kernel.
+struct Faulty {
+    fate: Arc<Fate>,
+    /// Whether the kernel is one in memory, whose namespaces have no files: strays are found by them.
+    in_memory: bool,
+}
 
-impl Kernel for FaultyKernel {
-    fn apply(&self, plan: &Plan) -> Result<()> {
-        self.1.step("apply")?;
-        self.0.apply(plan)
+impl Around for Faulty {
+    fn before(&self, call: Call<'_>) -> Result<()> {
+        match call {
+            Call::Apply | Call::RetireLinks | Call::CreateNetns(_) | Call::KeepNetns(_) => {
+                self.fate.step(&format!("{call:?}"))
+            }
+            Call::RemoveNetns(path) => {
+                // Letting go of a namespace does not fail; it may come too late.
+                self.fate.last_step()?;
+                if self.in_memory {
+                    drop(fs::remove_file(path));
+                }
+                Ok(())
+            }
+            Call::Observe
+            | Call::HostNetworks
+            | Call::FlushConntrack
+            | Call::Announce
+            | Call::CheckPortsFree
+            | Call::ReadSysctl => Ok(()),
+        }
     }
-    fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values> {
-        self.0.observe(wanted, prefix)
-    }
-    fn host_networks(&self) -> Result<HostNetworks> {
-        self.0.host_networks()
-    }
-    fn retire_links(&self, retirement: &Retirement) -> Result<()> {
-        self.1.step("retire_links")?;
-        self.0.retire_links(retirement)
-    }
-    fn flush_conntrack(&self, _: &[Flow]) -> Result<usize> {
-        Ok(0)
-    }
-    fn announce(&self, _: &Place, _: &str, _: MacAddr, _: &[IpAddr]) -> Result<()> {
-        Ok(())
-    }
-    fn create_netns(&self, path: &Path) -> Result<()> {
-        self.1.step("create_netns")?;
-        self.0.create_netns(path)?;
-        // Strays are found by their files.
-        drop(std::fs::write(path, ""));
-        Ok(())
-    }
-    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()> {
-        self.1.step("keep_netns")?;
-        self.0.keep_netns(place, path)?;
-        drop(std::fs::write(path, ""));
-        Ok(())
-    }
-    fn remove_netns(&self, path: &Path) -> Result<()> {
-        // Letting go of a namespace does not fail; it may come too late.
-        self.1.last_step()?;
-        let _ = std::fs::remove_file(path);
-        self.0.remove_netns(path)
-    }
-    fn netns_identity(&self, place: &Place) -> Result<(u64, u64)> {
-        self.0.netns_identity(place)
-    }
-    fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()> {
-        self.0.check_ports_free(address, protocol, ports)
-    }
-    fn administrators(&self) -> Result<String> {
-        self.0.administrators()
-    }
-    fn remember_administrators(&self, text: &str) -> Result<()> {
-        self.0.remember_administrators(text)
-    }
-    fn watch(&self) -> Result<Box<dyn Watch>> {
-        self.0.watch()
-    }
-    fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
-        self.0.read_sysctl(place, path)
+
+    fn after(&self, call: Call<'_>, succeeded: bool) {
+        if let (Call::CreateNetns(path) | Call::KeepNetns(path), true, true) = (call, succeeded, self.in_memory) {
+            drop(fs::write(path, ""));
+        }
     }
 }
 
@@ -173,25 +148,25 @@ impl Resolver for Served {
 
 /// A host whose engine can end and be started again.
 pub(crate) struct World {
-    pub(crate) kernel: Arc<FakeKernel>,
+    pub(crate) kernel: Beneath,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: Scratch,
     engine: Option<Arc<Controller>>,
     fate: Arc<Fate>,
     resolver: Arc<Served>,
 }
 
 impl World {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new((kernel, dir): (Beneath, Scratch), store: Arc<dyn Store>) -> Self {
         let mut world = Self {
-            kernel: Arc::new(FakeKernel::new()),
+            kernel,
             store,
-            dir: tempfile::tempdir().unwrap(),
+            dir,
             engine: None,
             fate: Arc::new(Fate { state: Mutex::new((Fault::None, None)), dead: Mutex::new(false) }),
             resolver: Arc::default(),
         };
-        (0..3).for_each(|number| world.kernel.create_netns(&world.foreign(number)).unwrap());
+        (0..3).for_each(|number| world.kernel.calls().create_netns(&world.foreign(number)).unwrap());
         world.start(Fault::None).unwrap();
         world
     }
@@ -236,22 +211,13 @@ impl World {
         self.resolver = Arc::default();
         self.fate = Arc::new(Fate { state: Mutex::new((Fault::None, None)), dead: Mutex::new(false) });
         self.fate.set(fault);
-        let started = Controller::start(Parts {
-            kernel: Arc::new(FaultyKernel(Arc::clone(&self.kernel), Arc::clone(&self.fate))),
-            store: Box::new(FaultyStore(Arc::clone(&self.store), Arc::clone(&self.fate))),
-            resolver: Arc::<Served>::clone(&self.resolver),
-            drivers: vec![Box::new(NoneDriver), Box::new(HostDriver), Box::new(BridgeDriver)],
-            ipam: vec![
-                Box::new(PoolIpam::new(PoolConfig::new("fd12:3456:789a::/48".parse().unwrap())).unwrap()),
-                Box::new(NullIpam),
-            ],
-            config: Config {
-                state_dir: self.dir.path().join("state"),
-                runtime_dir: self.dir.path().join("run"),
-                resolv_conf: self.dir.path().join("resolv.conf"),
-                hosts: self.dir.path().join("hosts"),
-            },
-        });
+        let around = Faulty { fate: Arc::clone(&self.fate), in_memory: self.kernel.is_in_memory() };
+        let started = Controller::start(parts(
+            Arc::new(Surrounded::new(self.kernel.calls(), around)),
+            Box::new(FaultyStore(Arc::clone(&self.store), Arc::clone(&self.fate))),
+            Arc::<Served>::clone(&self.resolver),
+            self.dir.path(),
+        ));
         let dead = *self.fate.dead.lock().unwrap();
         self.fate.set(Fault::None);
         match started {

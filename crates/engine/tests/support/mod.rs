@@ -1,17 +1,16 @@
 //! An engine over a stateful fake kernel, and the means to make its parts fail.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part")]
 
+pub mod own_host;
+
 use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
 use linkspan_engine::{Config, Controller, Durability, ForwardPolicy, Parts, RecordChange, Resolver, Snapshot, Store};
 use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam};
-use linkspan_kernel::{FakeKernel, Flow, HostNetworks, Kernel, Place, Plan, Retirement, Values};
-use linkspan_model::{
-    EndpointSpec, Error, MacAddr, NetworkSpec, PoolSpec, PortRange, Protocol, Result, SandboxId, SandboxSpec,
-};
+use linkspan_kernel::{Around, Call, FakeKernel, Kernel, Surrounded};
+use linkspan_model::{EndpointSpec, Error, NetworkSpec, PoolSpec, Result, SandboxId, SandboxSpec};
 use linkspan_store::MemoryStore;
 use std::{
     collections::HashMap,
-    net::IpAddr,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -51,63 +50,18 @@ impl FailPoint {
     }
 }
 
-/// A kernel that fails at the fail point.
-pub struct FaultyKernel {
-    pub inner: Arc<FakeKernel>,
-    pub fail: FailPoint,
-}
-
-impl Kernel for FaultyKernel {
-    fn apply(&self, plan: &Plan) -> Result<()> {
-        self.fail.step("apply")?;
-        self.inner.apply(plan)
-    }
-    fn observe(&self, wanted: &Values, prefix: &str) -> Result<Values> {
-        self.inner.observe(wanted, prefix)
-    }
-    fn host_networks(&self) -> Result<HostNetworks> {
-        self.fail.step("host_networks")?;
-        self.inner.host_networks()
-    }
-    fn retire_links(&self, retirement: &Retirement) -> Result<()> {
-        self.inner.retire_links(retirement)
-    }
-    fn flush_conntrack(&self, flows: &[Flow]) -> Result<usize> {
-        self.inner.flush_conntrack(flows)
-    }
-    fn announce(&self, place: &Place, interface: &str, mac: MacAddr, addresses: &[IpAddr]) -> Result<()> {
-        self.inner.announce(place, interface, mac, addresses)
-    }
-    fn create_netns(&self, path: &Path) -> Result<()> {
-        self.fail.step("create_netns")?;
-        self.inner.create_netns(path)
-    }
-    fn keep_netns(&self, place: &Place, path: &Path) -> Result<()> {
-        self.fail.step("keep_netns")?;
-        self.inner.keep_netns(place, path)
-    }
-    fn administrators(&self) -> Result<String> {
-        self.inner.administrators()
-    }
-    fn remember_administrators(&self, text: &str) -> Result<()> {
-        self.inner.remember_administrators(text)
-    }
-    fn watch(&self) -> Result<Box<dyn linkspan_kernel::Watch>> {
-        self.inner.watch()
-    }
-    fn remove_netns(&self, path: &Path) -> Result<()> {
-        self.inner.remove_netns(path)
-    }
-    fn netns_identity(&self, place: &Place) -> Result<(u64, u64)> {
-        self.inner.netns_identity(place)
-    }
-    fn check_ports_free(&self, address: Option<IpAddr>, protocol: Protocol, ports: PortRange) -> Result<()> {
-        self.fail.step("check_ports_free")?;
-        self.inner.check_ports_free(address, protocol, ports)
-    }
-    fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
-        self.fail.step("read_sysctl")?;
-        self.inner.read_sysctl(place, path)
+impl Around for FailPoint {
+    fn before(&self, call: Call<'_>) -> Result<()> {
+        match call {
+            Call::Apply
+            | Call::HostNetworks
+            | Call::CreateNetns(_)
+            | Call::KeepNetns(_)
+            | Call::CheckPortsFree
+            | Call::ReadSysctl => self.step(&format!("{call:?}")),
+            // What lets go of something does not fail.
+            Call::Observe | Call::RetireLinks | Call::FlushConntrack | Call::Announce | Call::RemoveNetns(_) => Ok(()),
+        }
     }
 }
 
@@ -206,10 +160,20 @@ fn start(
     fail: &FailPoint,
     dir: &Path,
 ) -> Result<Arc<Controller>> {
-    Controller::start(Parts {
-        kernel: Arc::new(FaultyKernel { inner: Arc::clone(kernel), fail: fail.clone() }),
-        store: Box::new(FaultyStore { inner: Arc::clone(store), fail: fail.clone() }),
-        resolver: Arc::<FakeResolver>::clone(resolver),
+    Controller::start(parts(
+        Arc::new(Surrounded::new(Arc::<FakeKernel>::clone(kernel), fail.clone())),
+        Box::new(FaultyStore { inner: Arc::clone(store), fail: fail.clone() }),
+        Arc::<FakeResolver>::clone(resolver),
+        dir,
+    ))
+}
+
+/// What every engine under test is made of, with everything that it writes in `dir`.
+pub fn parts(kernel: Arc<dyn Kernel>, store: Box<dyn Store>, resolver: Arc<dyn Resolver>, dir: &Path) -> Parts {
+    Parts {
+        kernel,
+        store,
+        resolver,
         drivers: vec![Box::new(NoneDriver), Box::new(HostDriver), Box::new(BridgeDriver)],
         ipam: vec![
             Box::new(PoolIpam::new(PoolConfig::new("fd12:3456:789a::/48".parse().unwrap())).unwrap()),
@@ -221,7 +185,7 @@ fn start(
             resolv_conf: dir.join("resolv.conf"),
             hosts: dir.join("hosts"),
         },
-    })
+    }
 }
 
 pub fn network(name: &str) -> NetworkSpec {

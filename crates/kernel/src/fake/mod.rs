@@ -2,10 +2,9 @@
 
 mod nft;
 mod objects;
+mod watch;
 
-use crate::{
-    Change, Extent, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch,
-};
+use crate::{Change, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch};
 use linkspan_model::{Error, MacAddr, PortRange, Protocol, Result};
 use objects::Objects;
 use std::{
@@ -13,15 +12,15 @@ use std::{
     net::IpAddr,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
 };
+use watch::Watchers;
 
 /// A kernel in memory, for tests: stateful, so that what was made is there, what was not cannot be
 /// removed, and what depends on something missing is refused.
 #[derive(Debug, Default)]
 pub struct FakeKernel {
     state: Mutex<State>,
+    watchers: Watchers,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -126,16 +125,6 @@ impl State {
     }
 }
 
-/// Nobody but the engine changes a kernel in memory.
-struct Quiet;
-
-impl Watch for Quiet {
-    fn wait(&mut self, limit: Duration) -> Result<Option<Extent>> {
-        thread::sleep(limit);
-        Ok(None)
-    }
-}
-
 /// The value with the places it speaks of replaced.
 fn moved(mut value: Value, mut to: impl FnMut(&Place) -> Place) -> Value {
     if let Value::Link(Link { kind: LinkKind::Veth { peer_place, .. }, .. }) = &mut value {
@@ -158,6 +147,8 @@ impl Kernel for FakeKernel {
         };
         changed.apply(&plan.changes().iter().map(resolved).collect())?;
         *state = changed;
+        drop(state);
+        self.watchers.tell(plan);
         Ok(())
     }
 
@@ -265,7 +256,7 @@ impl Kernel for FakeKernel {
     }
 
     fn watch(&self) -> Result<Box<dyn Watch>> {
-        Ok(Box::new(Quiet))
+        Ok(Box::new(self.watchers.watch()))
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
