@@ -77,6 +77,14 @@ impl Netns {
         })
     }
 
+    /// Runs `f` on this thread inside a new namespace, which goes when `f` is done, and comes back.
+    pub(crate) fn within_a_new_one<T>(f: impl FnOnce() -> T) -> Result<T> {
+        let home = Self::current()?;
+        unshare(CloneFlags::CLONE_NEWNET).map_err(entering)?;
+        let _back = Back(home);
+        Ok(f())
+    }
+
     /// Keeps the namespace by a bind mount at `path` as well.
     pub fn keep(&self, path: &Path) -> Result<()> {
         mount_at(path, || {

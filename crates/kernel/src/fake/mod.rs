@@ -15,6 +15,9 @@ use std::{
 };
 use watch::Watchers;
 
+/// The kinds of link that it makes.
+const KINDS: [&str; 8] = ["bridge", "veth", "macvlan", "ipvlan", "vlan", "vxlan", "dummy", "vrf"];
+
 /// A kernel in memory, for tests: stateful, so that what was made is there, what was not cannot be
 /// removed, and what depends on something missing is refused.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ struct State {
     host: HostNetworks,
     busy_ports: Vec<(Protocol, u16, String)>,
     announced: Vec<(String, IpAddr)>,
+    /// Kinds of link that it lacks.
+    lacks: Vec<String>,
 }
 
 impl FakeKernel {
@@ -57,6 +62,11 @@ impl FakeKernel {
     /// Lets `holder` occupy a host port.
     pub fn occupy_port(&self, protocol: Protocol, port: u16, holder: &str) {
         self.state().busy_ports.push((protocol, port, holder.to_owned()));
+    }
+
+    /// Lets the kernel lack a kind of link, named as `ip link` names it.
+    pub fn lack_link_kind(&self, kind: &str) {
+        self.state().lacks.push(kind.to_owned());
     }
 
     /// Every address announced so far, with its interface.
@@ -115,6 +125,12 @@ impl State {
             }
             match change.value() {
                 Value::Table(_) | Value::Element(_) => rules.entry(change.place()).or_default().push(change),
+                Value::Link(link)
+                    if matches!(change, Change::Create(..))
+                        && self.lacks.iter().any(|kind| kind == link.kind.name()) =>
+                {
+                    return Err(Error::unsupported(format!("{link}: the kernel has no such kind")));
+                }
                 _ => self.objects.apply(change, plan)?,
             }
         }
@@ -257,6 +273,10 @@ impl Kernel for FakeKernel {
 
     fn watch(&self) -> Result<Box<dyn Watch>> {
         Ok(Box::new(self.watchers.watch()))
+    }
+
+    fn has_link_kind(&self, kind: &str) -> Result<bool> {
+        Ok(KINDS.contains(&kind) && !self.state().lacks.iter().any(|lacks| lacks == kind))
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

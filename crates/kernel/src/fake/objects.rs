@@ -26,15 +26,16 @@ pub(super) fn rank(change: &Change) -> u8 {
     let of = |value: &Value| match value {
         Value::Table(_) => 0,
         Value::Element(_) => 1,
-        Value::Link(Link { kind: LinkKind::VethPeer, .. }) => 4,
+        Value::Link(Link { kind: LinkKind::VethPeer, .. }) => 5,
         Value::Link(link) if link.master.is_none() => 2,
-        Value::Link(_) => 3,
-        Value::Sysctl(_) => 5,
-        Value::Address(_) => 6,
-        Value::Route(_) | Value::Neighbour(_) | Value::Fdb(_) | Value::Passage(_) => 7,
+        Value::Link(link) if !link.is_port() => 3,
+        Value::Link(_) => 4,
+        Value::Sysctl(_) => 6,
+        Value::Address(_) => 7,
+        Value::Route(_) | Value::Neighbour(_) | Value::Fdb(_) | Value::Passage(_) => 8,
     };
     match change {
-        Change::Delete(_, value) => 7 - of(value),
+        Change::Delete(_, value) => 8 - of(value),
         Change::Create(_, value) | Change::Update { to: value, .. } => 10 + of(value),
     }
 }
@@ -180,10 +181,12 @@ impl Objects {
         match value {
             Value::Link(link) => {
                 Self::check_link(link)?;
-                if let Some(master) = &link.master
-                    && !matches!(self.link(place, master)?.kind, LinkKind::Bridge(_))
-                {
-                    return Err(Error::invalid(format!("{master} is no bridge")));
+                if let Some(master) = &link.master {
+                    match self.link(place, master)?.kind {
+                        LinkKind::Bridge(_) if link.is_port() => {}
+                        LinkKind::Vrf { .. } if !link.is_port() => {}
+                        _ => return Err(Error::invalid(format!("{master} takes no {}", link.kind.name()))),
+                    }
                 }
                 if let LinkKind::Macvlan { parent, .. } = &link.kind {
                     self.link(&Place::Host, parent)?;

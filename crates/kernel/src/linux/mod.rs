@@ -3,6 +3,7 @@
 mod announce;
 mod apply;
 mod conntrack;
+mod features;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -140,6 +141,10 @@ impl Kernel for Linux {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn has_link_kind(&self, kind: &str) -> Result<bool> {
+        Netns::within_a_new_one(|| features::has_link_kind(kind))?
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

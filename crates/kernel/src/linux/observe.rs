@@ -193,6 +193,7 @@ fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
         }),
         Some(InfoKind::Veth) => LinkKind::VethPeer,
         Some(InfoKind::Dummy) => LinkKind::Dummy,
+        Some(InfoKind::Vrf) => LinkKind::Vrf { table: seen.table.unwrap_or_default() },
         None if seen.name == "lo" => LinkKind::Loopback,
         other => match (&seen.vxlan, seen.macvlan.and_then(macvlan_mode)) {
             (Some(vxlan), _) => LinkKind::Vxlan(vxlan.clone()),

@@ -15,7 +15,7 @@ pub struct Link {
     pub mtu: Option<u32>,
     /// Administratively up.
     pub up: bool,
-    /// The bridge it is a port of.
+    /// The bridge it is a port of; of a bridge, the VRF it is in.
     pub master: Option<String>,
     /// Its settings as a bridge port; only with a master.
     pub port: Option<BridgePort>,
@@ -30,6 +30,11 @@ pub struct Link {
 const ALIAS: &str = "linkspan ";
 
 impl Link {
+    /// Whether it is a port of its master, and not routed by it.
+    pub(crate) fn is_port(&self) -> bool {
+        self.master.is_some() && !matches!(self.kind, LinkKind::Bridge(_))
+    }
+
     /// Whether a link that nobody wants is one of an engine's own: its name begins with `prefix`, or its alias says so.
     pub(crate) fn is_orphan(name: &str, alias: Option<&str>, prefix: &str) -> bool {
         !prefix.is_empty() && (name.starts_with(prefix) || alias.is_some_and(|alias| alias.starts_with(ALIAS)))
@@ -64,6 +69,11 @@ pub enum LinkKind {
     Vxlan(Vxlan),
     /// A device that drops what it is sent.
     Dummy,
+    /// A routing domain (VRF): links that have it as their master are routed by its table alone.
+    Vrf {
+        /// The routing table.
+        table: u32,
+    },
     /// A kind that is never made, only met where another one is wanted.
     Other(String),
 }
@@ -135,6 +145,7 @@ impl LinkKind {
             Self::Macvlan { .. } => "macvlan",
             Self::Vxlan(_) => "vxlan",
             Self::Dummy => "dummy",
+            Self::Vrf { .. } => "vrf",
             Self::Other(name) => name,
         }
     }
@@ -154,7 +165,7 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "link {} ({}", self.name, self.kind.name())?;
         if let Some(master) = &self.master {
-            write!(f, ", port of {master}")?;
+            write!(f, ", {} {master}", if self.is_port() { "port of" } else { "in" })?;
         }
         f.write_str(if self.up { ", up)" } else { ", down)" })
     }

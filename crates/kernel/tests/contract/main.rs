@@ -144,6 +144,8 @@ contract!(
     what_no_link_may_be_called_is_refused,
     a_setting_of_no_link_is_not_found,
     a_link_of_another_kind_is_seen_as_such,
+    kinds_of_link_are_asked_for,
+    a_bridge_enters_and_leaves_a_vrf,
 );
 
 fn what_is_made_is_seen_as_it_was_wanted(bench: &Bench) {
@@ -381,4 +383,44 @@ fn a_link_of_another_kind_is_seen_as_such(bench: &Bench) {
     bench.kernel.apply(&Plan::between(&wanted, &Values::new())).unwrap();
     let seen = bench.kernel.observe(&wanted, "lsv").unwrap();
     assert!(seen.is_empty(), "{seen:?}");
+}
+
+fn kinds_of_link_are_asked_for(bench: &Bench) {
+    let links = || bench.kernel.observe(&Values::new(), "l").unwrap();
+    let before = links();
+    for (kind, has) in [("bridge", true), ("veth", true), ("macvlan", true), ("nonsense", false)] {
+        assert_eq!(bench.kernel.has_link_kind(kind).unwrap(), has, "{kind}");
+    }
+    assert_eq!(links(), before);
+}
+
+fn a_bridge_enters_and_leaves_a_vrf(bench: &Bench) {
+    if !bench.kernel.has_link_kind("vrf").unwrap() {
+        linkspan_testkit::skip!("the kernel has no VRF");
+    }
+    let host = &Place::Host;
+    let place = Place::Netns(bench.netns("one"));
+    let (_, outside) = network(&place);
+    let mut inside = outside.clone();
+    let theirs = set(&[(host, Value::Link(link("red", LinkKind::Vrf { table: 7 })))]);
+    inside.insert(host.clone(), &owner(), Value::Link(Link { master: Some("red".into()), ..bridge("br0") }));
+    let error = bench.kernel.apply(&Plan::between(&Values::new(), &inside)).unwrap_err();
+    assert!(error.class() == ErrorClass::NotFound && error.to_string().contains("red"), "{error}");
+
+    bench.make(&theirs);
+    bench.make(&inside);
+    assert_eq!(difference(bench, &inside), "");
+    let port = set(&[(host, Value::Link(Link { master: Some("red".into()), ..link("br1", bridge("br0").kind) }))]);
+    bench.make(&port);
+    bench.remove(&port);
+    // What a bridge loses as it enters is seen, and put back by the next comparison.
+    for wanted in [&outside, &inside] {
+        for _ in 0..2 {
+            let seen = bench.kernel.observe(wanted, "lsv").unwrap();
+            bench.kernel.apply(&Plan::between(&seen, wanted)).unwrap();
+        }
+        assert_eq!(difference(bench, wanted), "");
+    }
+    bench.remove(&inside);
+    assert_eq!(difference(bench, &theirs), "", "the VRF stays as it was");
 }

@@ -36,7 +36,7 @@ impl<'a> Step<'_, 'a> {
         let mut references = link::References::default();
         if let Some(master) = &new.master {
             self.flush_if_made_here(pending, master)?;
-            references.master = Some(index(master)?.ok_or_else(|| no_link(master, "bridge"))?);
+            references.master = Some(index(master)?.ok_or_else(|| no_master(new, master))?);
         }
         match &new.kind {
             LinkKind::Loopback | LinkKind::VethPeer => return Ok(()),
@@ -130,7 +130,7 @@ impl<'a> Step<'_, 'a> {
                 None => 0,
                 Some(master) => {
                     self.flush_if_made_here(pending, master)?;
-                    index(master)?.ok_or_else(|| no_link(master, "bridge"))?
+                    index(master)?.ok_or_else(|| no_master(to, master))?
                 }
             });
         }
@@ -140,7 +140,7 @@ impl<'a> Step<'_, 'a> {
             settings.port = to.port;
         }
         // A link whose maker ended before it had its settings was never up.
-        if !from.up && to.up && to.master.is_some() && sysctl::has_ipv6(&to.name) {
+        if !from.up && to.up && to.is_port() && sysctl::has_ipv6(&to.name) {
             let settings = link::Settings { no_link_local: true, ..link::Settings::default() };
             pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
         }
@@ -168,10 +168,12 @@ struct Pending<'a> {
     namespaces: Vec<Netns>,
 }
 
-/// Links before those that depend on them: bridges, their ports, and what shares either.
+/// Links before those that depend on them: VRFs, bridges in them, ports, and what shares any. A bridge loses its IPv6
+/// addresses as it enters a VRF, and its ports are opened, so that both come after.
 pub(super) fn link_rank(change: &Change) -> u8 {
     match change.value() {
-        Value::Link(Link { kind: LinkKind::Macvlan { .. }, .. }) => 2,
+        Value::Link(Link { kind: LinkKind::Macvlan { .. }, .. }) => 3,
+        Value::Link(link) if link.is_port() => 2,
         Value::Link(Link { master: Some(_), .. }) => 1,
         _ => 0,
     }
@@ -189,7 +191,7 @@ pub(super) fn after_creation(link: &Link) -> link::Settings<'_> {
         port: link.port,
         alias: link.alias.as_deref(),
         group: (link.group != 0).then_some(link.group),
-        no_link_local: link.master.is_some(),
+        no_link_local: link.is_port(),
         ..link::Settings::default()
     }
 }
@@ -209,6 +211,10 @@ pub(super) fn coming_up<'a>(link: &'a Link, place: &Place, plan: &Plan) -> link:
         }
     }
     settings
+}
+
+fn no_master(link: &Link, name: &str) -> Error {
+    no_link(name, if link.is_port() { "bridge" } else { "VRF" })
 }
 
 fn no_link(name: &str, role: &str) -> Error {

@@ -8,7 +8,7 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{
         AfSpecInet6, AfSpecUnspec, BridgeBooleanOptionFlags, BridgeBooleanOptions, In6AddrGenMode, InfoBridge,
-        InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVxlan,
+        InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVrf, InfoVxlan,
         LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
     },
 };
@@ -17,7 +17,7 @@ use std::{net::IpAddr, os::fd::RawFd};
 /// What the creation of a link refers to, by number.
 #[derive(Default)]
 pub(crate) struct References {
-    /// Index of the bridge.
+    /// Index of the bridge or VRF.
     pub(crate) master: Option<u32>,
     /// Index of the parent.
     pub(crate) parent: Option<u32>,
@@ -52,6 +52,7 @@ fn kind(kind: &LinkKind) -> InfoKind {
         LinkKind::Macvlan { .. } => InfoKind::MacVlan,
         LinkKind::Vxlan(_) => InfoKind::Vxlan,
         LinkKind::Dummy | LinkKind::Loopback => InfoKind::Dummy,
+        LinkKind::Vrf { .. } => InfoKind::Vrf,
         LinkKind::Other(name) => InfoKind::Other(name.clone()),
     }
 }
@@ -88,6 +89,7 @@ fn data(kind: &LinkKind, references: &References) -> Option<InfoData> {
             }));
             Some(InfoData::Vxlan(data))
         }
+        LinkKind::Vrf { table } => Some(InfoData::Vrf(vec![InfoVrf::TableId(*table)])),
         LinkKind::VethPeer | LinkKind::Dummy | LinkKind::Loopback | LinkKind::Other(_) => None,
     }
 }
@@ -98,7 +100,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) up: Option<bool>,
     pub(crate) mac: Option<MacAddr>,
     pub(crate) mtu: Option<u32>,
-    /// Index of the bridge; 0 for none.
+    /// Index of the bridge or VRF; 0 for none.
     pub(crate) master: Option<u32>,
     pub(crate) port: Option<BridgePort>,
     pub(crate) alias: Option<&'a str>,
@@ -164,6 +166,13 @@ pub(crate) fn delete_group(group: u32) -> Request {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::Group(group));
     Request { message: RouteNetlinkMessage::DelLink(message), flags: 0 }
+}
+
+/// A request for a link of `kind` that says nothing else of it: a kernel which has that kind makes it, or misses something.
+pub(crate) fn bare(kind: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other(kind.to_owned()))]));
+    Request { message: RouteNetlinkMessage::NewLink(message), flags: NLM_F_CREATE | NLM_F_EXCL }
 }
 
 fn named(name: &str) -> LinkMessage {

@@ -8,7 +8,7 @@ use netlink_packet_route::{
     address::AddressMessage,
     link::{
         BridgeBooleanOptionFlags, BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-        InfoPortData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+        InfoPortData, InfoVrf, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
     },
     neighbour::NeighbourMessage,
     route::RouteMessage,
@@ -37,6 +37,8 @@ pub(crate) struct SeenLink {
     pub(crate) parent_elsewhere: bool,
     pub(crate) macvlan: Option<MacVlanMode>,
     pub(crate) vxlan: Option<Vxlan>,
+    /// The routing table of a VRF.
+    pub(crate) table: Option<u32>,
 }
 
 impl SeenLink {
@@ -78,6 +80,12 @@ impl SeenLink {
                     });
                 }
                 LinkInfo::Data(InfoData::Vxlan(data)) => self.vxlan = Some(vxlan(&data)),
+                LinkInfo::Data(InfoData::Vrf(data)) => {
+                    self.table = data.iter().find_map(|item| match item {
+                        InfoVrf::TableId(table) => Some(*table),
+                        _ => None,
+                    });
+                }
                 LinkInfo::PortData(InfoPortData::BridgePort(data)) => {
                     for item in data {
                         match item {
