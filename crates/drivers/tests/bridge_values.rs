@@ -37,6 +37,7 @@ fn endpoint(network: &NetworkRecord) -> EndpointRecord {
         id: EndpointId::from_bytes([0xcd; 32]),
         network: network.id,
         sandbox: None,
+        joined: 0,
         created: jiff::Timestamp::UNIX_EPOCH,
         phase: Phase::Ready,
         interface: Some("eth0".to_owned()),

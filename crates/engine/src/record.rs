@@ -206,6 +206,9 @@ pub struct EndpointRecord {
     pub network: NetworkId,
     /// The sandbox that it has joined.
     pub sandbox: Option<SandboxId>,
+    /// Its place in the order in which the endpoints of its sandbox joined; a clock may be set back in between.
+    #[serde(default)]
+    pub joined: u32,
     /// When it was made.
     pub created: Timestamp,
     /// Where it stands.

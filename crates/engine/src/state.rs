@@ -32,7 +32,7 @@ impl State {
         snapshot.sandboxes.into_values().for_each(|record| state.put_sandbox(record));
         // Endpoints of a sandbox are kept in the order of joining.
         let mut endpoints: Vec<_> = snapshot.endpoints.into_values().collect();
-        endpoints.sort_by_key(|endpoint| (endpoint.created, endpoint.id));
+        endpoints.sort_by_key(|endpoint| (endpoint.joined, endpoint.created, endpoint.id));
         endpoints.into_iter().for_each(|record| state.put_endpoint(record));
         state
     }

@@ -30,6 +30,7 @@ impl Controller {
             id: EndpointId::random(),
             network: network.id,
             sandbox: None,
+            joined: 0,
             created: jiff::Timestamp::now(),
             phase: Phase::Creating,
             interface: interface_name(spec.interface.as_deref(), options.interface)?,
@@ -105,6 +106,8 @@ impl Controller {
             return Err(error);
         }
         record.sandbox = Some(sandbox);
+        record.joined =
+            1 + state.endpoints_of(sandbox).chain(among).map(|other| other.joined).max().unwrap_or_default();
         record.phase = Phase::Creating;
         // What was there before it joined is there when joining comes to nothing.
         record.keep = state.endpoints.contains_key(&record.id);

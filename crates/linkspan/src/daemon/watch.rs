@@ -50,17 +50,23 @@ fn watch(process: &ProcessRecord) -> Watched {
 }
 
 fn run(controller: &Weak<Controller>, events: &mpsc::Receiver<Event>, mut watched: HashMap<String, Watched>) {
+    let mut due = Instant::now();
     loop {
         let event = if watched.is_empty() {
             events.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
         } else {
-            events.recv_timeout(INTERVAL)
+            events.recv_timeout(due.saturating_duration_since(Instant::now()))
         };
         let Some(controller) = controller.upgrade() else { return };
         match event {
             Ok(event) => follow(&controller, &event, &mut watched),
-            Err(mpsc::RecvTimeoutError::Timeout) => watched.retain(|id, program| !has_ended(&controller, id, program)),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        // Also where events never stop coming.
+        if Instant::now() >= due {
+            watched.retain(|id, program| !has_ended(&controller, id, program));
+            due = Instant::now() + INTERVAL;
         }
     }
 }

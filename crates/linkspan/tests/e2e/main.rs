@@ -2,10 +2,12 @@
 //! private hosts of its own (see `linkspan-testkit`), so all of them run side by side.
 
 mod adopt;
+mod clock;
 mod configurations;
 mod daemon;
 mod endpoint_options;
 mod endpoints;
+mod ends;
 mod explain;
 mod handover;
 mod heal;

@@ -4,25 +4,25 @@ use crate::support::{host, sleeper};
 use linkspan_testkit::{Background, Host, Place, within};
 use std::time::Duration;
 
-/// A name server in `place` at `address` that answers every A question with `answer` and says in its output
-/// what it was asked.
-fn name_server(place: &Place<'_>, address: &str, answer: &str) -> Background {
+/// A name server in `place` at `address` that answers every A question with `answer`, to be kept for `ttl` seconds, and says
+/// in its output what it was asked.
+pub(crate) fn name_server(place: &Place<'_>, address: &str, answer: &str, ttl: u64) -> Background {
     let server = place.spawn(&format!(
         "exec dnsmasq --no-daemon --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --bind-interfaces \
-         --listen-address={address} --address=/#/{answer} --local-ttl=60 --log-queries --log-facility=-"
+         --listen-address={address} --address=/#/{answer} --local-ttl={ttl} --log-queries --log-facility=-"
     ));
     assert!(within(Duration::from_secs(3), || place.ok("ss -Hlnu 'sport = :53'").contains(address)));
     server
 }
 
-fn asked(server: &Background) -> usize {
+pub(crate) fn asked(server: &Background) -> usize {
     server.errors().matches("query[A]").count()
 }
 
 fn with_upstream<'h>(host: &'h Host) -> (Place<'h>, Background) {
     let outside = host.neighbour("outside", 0);
     host.set_resolv_conf("nameserver 198.18.0.1\n");
-    let server = name_server(&outside, "198.18.0.1", "203.0.113.7");
+    let server = name_server(&outside, "198.18.0.1", "203.0.113.7", 60);
     (outside, server)
 }
 
@@ -66,7 +66,7 @@ fn the_sandboxes_own_servers_and_changes_of_the_hosts() {
     let host = host();
     let (outside, first) = with_upstream(&host);
     outside.ok("ip addr add 198.18.0.2/32 dev lo");
-    let second = name_server(&outside, "198.18.0.2", "203.0.113.9");
+    let second = name_server(&outside, "198.18.0.2", "203.0.113.9", 60);
     host.ok("linkspan network create app");
     sleeper(&host, "client", "--network app");
     sleeper(&host, "own", "--network app --dns 198.18.0.2 --dns-search corp.example --dns-option ndots:2");

@@ -64,6 +64,7 @@ pub(crate) fn endpoint(n: u64, network: u64, sandbox: Option<u64>) -> EndpointRe
         id: EndpointId::from_bytes(id(3, n)),
         network: NetworkId::from_bytes(id(1, network)),
         sandbox: sandbox.map(|n| SandboxId::from_bytes(id(2, n))),
+        joined: 0,
         created: created(),
         phase: Phase::Ready,
         interface: Some("eth0".to_owned()),
