@@ -6,11 +6,11 @@ pub use crate::nft::walk::{Decision, Hook, Packet, Passed, Rules};
 
 /// Looking into the kernel without changing anything: what explains whether a packet would arrive.
 pub trait Inspect: Send + Sync {
-    /// The route that a packet to `destination` takes in `place`; with `from`, that of one that comes in there.
+    /// The route that a packet to `destination` takes in `place`; with `from`, that of one from there.
     ///
     /// # Errors
     /// `Unsupported` where the kernel has no such family.
-    fn route_to(&self, place: &Place, destination: IpAddr, from: Option<Incoming<'_>>) -> Result<Way>;
+    fn route_to(&self, place: &Place, destination: IpAddr, from: Option<Origin<'_>>) -> Result<Way>;
 
     /// Every nftables rule of `place`, whoever made it.
     fn rules(&self, place: &Place) -> Result<Rules>;
@@ -19,11 +19,11 @@ pub trait Inspect: Send + Sync {
     fn probe(&self, place: &Place, probe: &Probe) -> Result<ProbeResult>;
 }
 
-/// A packet that is to be forwarded.
+/// Where a packet comes from.
 #[derive(Clone, Copy, Debug)]
-pub struct Incoming<'a> {
-    /// The interface it comes in by.
-    pub link: &'a str,
+pub struct Origin<'a> {
+    /// The interface it comes in by, to be passed on; none where it begins here.
+    pub link: Option<&'a str>,
     /// Its source address.
     pub source: IpAddr,
 }

@@ -22,7 +22,7 @@ mod value;
 mod watch;
 
 pub use fake::FakeKernel;
-pub use inspect::{Decision, Hook, Incoming, Inspect, Packet, Passed, Probe, ProbeResult, Rules, Way};
+pub use inspect::{Decision, Hook, Inspect, Origin, Packet, Passed, Probe, ProbeResult, Rules, Way};
 pub use kernel::{Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
 pub use linux::Linux;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -119,8 +119,8 @@ impl Client {
     }
 
     /// [`Controller::explain`](linkspan_engine::Controller::explain).
-    pub fn explain(&self, request: &ExplainRequest) -> Result<Explanation> {
-        self.post("/explain", request)
+    pub fn explain(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>> {
+        self.post("/explain", &requests)
     }
 
     /// [`Controller::exposure`](linkspan_engine::Controller::exposure).

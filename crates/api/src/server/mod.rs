@@ -258,9 +258,9 @@ async fn verify(
 
 async fn explain(
     State(daemon): State<Daemon>,
-    extract::Strict(request): extract::Strict<ExplainRequest>,
-) -> Answer<Explanation> {
-    daemon.call(move |controller| controller.explain(&request)).await.map(Json)
+    extract::Strict(requests): extract::Strict<Vec<ExplainRequest>>,
+) -> Answer<Vec<Explanation>> {
+    daemon.call(move |controller| controller.explain(&requests)).await.map(Json)
 }
 
 async fn exposure(

@@ -4,7 +4,7 @@ use super::{
     Linux, nft, observe,
     rtnl::{self, RtSocket, observe as seen},
 };
-use crate::{Incoming, Inspect, Place, Probe, ProbeResult, Rules, Way};
+use crate::{Inspect, Origin, Place, Probe, ProbeResult, Rules, Way};
 use linkspan_model::{Error, Result};
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -14,7 +14,7 @@ use nix::net::if_::if_nametoindex;
 use std::net::IpAddr;
 
 impl Inspect for Linux {
-    fn route_to(&self, place: &Place, destination: IpAddr, from: Option<Incoming<'_>>) -> Result<Way> {
+    fn route_to(&self, place: &Place, destination: IpAddr, from: Option<Origin<'_>>) -> Result<Way> {
         self.within(place, || way(destination, from))
     }
 
@@ -27,18 +27,21 @@ impl Inspect for Linux {
     }
 }
 
-fn way(destination: IpAddr, from: Option<Incoming<'_>>) -> Result<Way> {
+fn way(destination: IpAddr, from: Option<Origin<'_>>) -> Result<Way> {
     let mut socket = RtSocket::open()?;
     let mut message = RouteMessage::default();
     message.header.address_family = rtnl::address::family(destination);
     message.header.destination_prefix_length = if destination.is_ipv4() { 32 } else { 128 };
     message.header.flags = RouteFlags::LookupTable;
     message.attributes.push(RouteAttribute::Destination(destination.into()));
-    if let Some(Incoming { link, source }) = from {
-        let index = if_nametoindex(link).map_err(|_| Error::not_found(format!("interface {link} does not exist")))?;
+    if let Some(Origin { link, source }) = from {
         message.header.source_prefix_length = message.header.destination_prefix_length;
         message.attributes.push(RouteAttribute::Source(source.into()));
-        message.attributes.push(RouteAttribute::Iif(index));
+        if let Some(link) = link {
+            let index =
+                if_nametoindex(link).map_err(|_| Error::not_found(format!("interface {link} does not exist")))?;
+            message.attributes.push(RouteAttribute::Iif(index));
+        }
     }
     let answers = match socket.ask(RouteNetlinkMessage::GetRoute(message))? {
         Ok(answers) => answers,

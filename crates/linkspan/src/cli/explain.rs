@@ -116,7 +116,8 @@ pub(super) fn run(args: &Args, place: &Place) -> Outcome {
     };
     let Target { name, port, protocol } = args.to.clone();
     let request = ExplainRequest { from: args.from.clone(), to: name, port, protocol, family, probe: args.probe };
-    let explanation = place.client()?.explain(&request)?;
+    let explanation = place.client()?.explain(std::slice::from_ref(&request))?.pop();
+    let explanation = explanation.ok_or_else(|| Error::internal("the daemon explained nothing"))?;
     match args.format.as_deref() {
         Some(format) => output::line(listing::json(&shown(&explanation))?.formatted(format)?),
         None => output::print(&told(&explanation)),

@@ -1,11 +1,8 @@
-//! `linkspan explain` says of every pair what real packets do.
+//! `linkspan explain` names what decides. That it says what packets do is shown for every cell of the matrix.
 
 use crate::support::{address, host, says, sleeper, status, web};
-use linkspan_testkit::{Host, Place};
+use linkspan_testkit::Host;
 use serde_json::Value;
-
-/// Who sends, whom to, at which port (0: an echo).
-type Cell<'a> = (&'a str, String, u16);
 
 /// What `explain` answers; its exit status says the same as its verdict.
 #[track_caller]
@@ -26,81 +23,20 @@ fn explain(host: &Host, from: &str, to: &str, port: u16, flags: &str) -> Value {
     answer
 }
 
-/// Whether real packets arrive.
-fn arrives(from: &Place<'_>, to: &str, port: u16) -> bool {
-    if port == 0 { from.pings(to) } else { from.fetch(to, port).is_some() }
-}
-
 #[test]
-fn explains_of_every_pair_what_packets_do() {
+fn what_decides_is_named_and_probes_agree() {
     let host = host();
     let outside = host.neighbour("outside", 0);
     host.ok("linkspan network create --ipv6 app && linkspan network create --ipv6 other &&
         linkspan network create -o icc=false apart && linkspan network create --internal inner");
-    web(&host, "web", "--network app -p 8080:80 -p 127.0.0.1:8081:80 -p 10.99.0.1:8082:80");
+    web(&host, "web", "--network app -p 8080:80");
     sleeper(&host, "one", "--network app");
     web(&host, "two", "--network other");
-    web(&host, "a1", "--network apart -p 8083:80");
+    sleeper(&host, "a1", "--network apart");
     sleeper(&host, "a2", "--network apart");
-    web(&host, "i1", "--network inner -p 8084:80");
+    sleeper(&host, "i1", "--network inner");
     sleeper(&host, "i2", "--network inner");
-    let of = |network: &str, name: &str, family: &str| address(&host, network, name, family);
-    let (web4, web6) = (of("app", "web", "v4"), of("app", "web", "v6"));
-    let direct =
-        [web4.clone(), web6.clone(), of("other", "two", "v4"), of("apart", "a1", "v4"), of("inner", "i1", "v4")];
-    for target in &direct {
-        let via = if target.contains(':') { "fd99:0::1" } else { "10.99.0.1" };
-        outside.ok(format!("ip route add {target} via {via}"));
-    }
-    let published = ["10.99.0.1", "fd99:0::1"].map(str::to_owned);
-    let far = ["198.18.0.1".to_owned(), "fd98::1".to_owned()];
-
-    let mut cells: Vec<Cell<'_>> = Vec::new();
-    for from in ["one", "two", "a2", "i2", "host", "outside"] {
-        cells.extend(direct.iter().map(|to| (from, to.clone(), 80)));
-        cells.push((from, web4.clone(), 0));
-        cells.extend(published.iter().map(|to| (from, to.clone(), 8080)));
-        cells.extend([8081, 8082, 8083, 8084].map(|port| (from, published[0].clone(), port)));
-        if from != "outside" {
-            cells.extend(far.iter().map(|to| (from, to.clone(), 0)));
-        }
-    }
-    cells.extend([("host", "127.0.0.1".to_owned(), 8080), ("host", "127.0.0.1".to_owned(), 8081)]);
-    cells.extend([("web", published[0].clone(), 8080), ("a1", published[0].clone(), 8083)]);
-
-    let mut wrong = Vec::new();
-    std::thread::scope(|scope| {
-        let checks: Vec<_> = ["one", "two", "a2", "i2", "host", "outside", "web", "a1"]
-            .into_iter()
-            .map(|from| {
-                let cells: Vec<_> = cells.iter().filter(|(sender, ..)| *sender == from).collect();
-                let (host, outside) = (&host, &outside);
-                scope.spawn(move || {
-                    let mut wrong = Vec::new();
-                    for (_, to, port) in cells {
-                        let arrived = match from {
-                            "host" => arrives(&host.here(), to, *port),
-                            "outside" => arrives(outside, to, *port),
-                            name => arrives(&host.inside(name), to, *port),
-                        };
-                        let from = if from == "outside" && to.contains(':') { "fd99:0::2" } else { from };
-                        let from = if from == "outside" { "10.99.0.2" } else { from };
-                        let answer = explain(host, from, to, *port, "");
-                        // Where nobody listens, the packet arrives all the same.
-                        let reached = answer["Verdict"] == "reached";
-                        if reached != arrived {
-                            wrong.push(format!("{from} → {to} {port}: packets {arrived}, {answer:#}"));
-                        }
-                    }
-                    wrong
-                })
-            })
-            .collect();
-        for check in checks {
-            wrong.extend(check.join().unwrap());
-        }
-    });
-    assert!(cells.len() > 80 && wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cells.len(), wrong.join("\n"));
+    let (web4, web6) = (address(&host, "app", "web", "v4"), address(&host, "app", "web", "v6"));
 
     // What decides is named: names, rules and elements.
     let text = |command: &str| host.sh(command).stdout;

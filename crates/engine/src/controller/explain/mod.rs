@@ -24,23 +24,28 @@ pub(super) const ANYBODY_V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(203, 0
 pub(super) const ANYBODY_V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 impl Controller {
-    /// Says whether a packet would arrive and what decides; nothing is changed. With a probe, a real packet is sent.
+    /// Says of each packet whether it would arrive and what decides, by one look into the kernel; nothing is changed.
+    /// With a probe, a real packet is sent.
     ///
     /// # Errors
     /// `NotFound` where `from` or `to` is nothing that is known; `Invalid` where a probe from outside is asked for;
     /// `Unsupported` of a kernel in memory.
-    pub fn explain(&self, request: &ExplainRequest) -> Result<Explanation> {
-        let kernel = self.inspect()?;
+    pub fn explain(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>> {
         let scene = self.scene()?;
-        let from = From::read(kernel, &scene, &request.from)?;
+        requests.iter().map(|request| self.explain_in(&scene, request)).collect()
+    }
+
+    fn explain_in(&self, scene: &Scene, request: &ExplainRequest) -> Result<Explanation> {
+        let kernel = self.inspect()?;
+        let from = From::read(kernel, scene, &request.from)?;
         if request.probe && matches!(from, From::Outside(_)) {
             return Err(Error::invalid("a probe cannot be sent from outside")
                 .fix("leave --probe out, or try it from a machine there"));
         }
         let mut steps = Vec::new();
-        let target = Target::find(self, kernel, &scene, &from, request, &mut steps)?;
+        let target = Target::find(self, kernel, scene, &from, request, &mut steps)?;
         let port = request.port.map(|port| (request.protocol, port));
-        let trace = Trace::run(self.kernel.as_ref(), &scene, &from, target.address, port, steps)?;
+        let trace = Trace::run(self.kernel.as_ref(), scene, &from, target.address, port, steps)?;
         let mut explanation = Explanation {
             from: from.to_string(),
             to: target.name,

@@ -1,8 +1,8 @@
 use super::super::{Controller, startup::LINK_PREFIX};
 use crate::{EndpointRecord, NetworkRecord, Phase, SandboxRecord};
-use linkspan_kernel::{Key, Link, Place, Plan, Rules, Value, Values};
+use linkspan_kernel::{Inspect, Key, Link, Place, Plan, Rules, Value, Values};
 use linkspan_model::{NetworkId, Result, SandboxId};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
 
 /// What there is, by the records, and how the kernel has it.
 pub(in super::super) struct Scene {
@@ -14,6 +14,8 @@ pub(in super::super) struct Scene {
     /// How many objects are not as they should be.
     pub(in super::super) differences: usize,
     observed: Values,
+    /// The rules of sandboxes that were looked into.
+    inside: RefCell<BTreeMap<SandboxId, Rc<Rules>>>,
 }
 
 /// An endpoint in a sandbox.
@@ -54,6 +56,7 @@ impl Controller {
                 rules: Rules::default(),
                 differences: 0,
                 observed: Values::new(),
+                inside: RefCell::default(),
             };
             (self.desired(&state).all()?, scene)
         };
@@ -76,6 +79,22 @@ impl Scene {
             (bridge.is_none() || member.bridge.as_deref() == bridge)
                 && member.endpoint.addresses().any(|net| net.addr() == address)
         })
+    }
+
+    /// Who has `address` on a bridge of ours.
+    pub(in super::super) fn bridged_holder(&self, address: IpAddr) -> Option<&Member> {
+        self.holder(address, None).filter(|member| member.host_link.is_some() && member.bridge.is_some())
+    }
+
+    /// The rules within a sandbox.
+    pub(in super::super) fn rules_inside(&self, kernel: &dyn Inspect, sandbox: SandboxId) -> Result<Rc<Rules>> {
+        if let Some(rules) = self.inside.borrow().get(&sandbox) {
+            return Ok(Rc::clone(rules));
+        }
+        let place = self.sandboxes.get(&sandbox).map_or(Place::Host, |record| record.namespace.place());
+        let rules = Rc::new(kernel.rules(&place)?);
+        self.inside.borrow_mut().insert(sandbox, Rc::clone(&rules));
+        Ok(rules)
     }
 
     /// Whether the network's own address is `address`.

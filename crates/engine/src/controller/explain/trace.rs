@@ -1,6 +1,6 @@
 use super::{ANYBODY_V4, ANYBODY_V6, From, Scene, scene::Member};
 use crate::explanation::{Step, StepKind, Verdict};
-use linkspan_kernel::{Decision, Hook, Incoming, Inspect, Kernel, Packet, Passed, Place, Way};
+use linkspan_kernel::{Decision, Hook, Inspect, Kernel, Origin, Packet, Passed, Place, Way};
 use linkspan_model::{Error, PortRange, Protocol, Result, SandboxId};
 use std::net::IpAddr;
 
@@ -13,6 +13,8 @@ pub(in super::super) struct Trace<'a> {
     protocol: Option<Protocol>,
     /// Whose packet it is, where a sandbox of ours sends it.
     sender: Option<Member>,
+    /// Another source address was given to it on the way.
+    disguised: bool,
     mtu: Option<(u32, String)>,
     pub(in super::super) source: Option<IpAddr>,
     pub(in super::super) steps: Vec<Step>,
@@ -22,6 +24,9 @@ pub(in super::super) struct Trace<'a> {
     /// Who gets it in the end.
     pub(in super::super) member: Option<Member>,
 }
+
+/// Why nobody takes a packet from or to `::1` that did not stay within a host.
+const LOOPBACK_ON_A_WIRE: &str = "no kernel takes a packet from or to ::1 that comes in by another interface than lo";
 
 /// How a way ends early.
 type Ended = Option<()>;
@@ -55,6 +60,7 @@ impl<'a> Trace<'a> {
             packet,
             protocol: port.map(|(protocol, _)| protocol),
             sender: None,
+            disguised: false,
             mtu: None,
             source: None,
             steps,
@@ -120,7 +126,8 @@ impl<'a> Trace<'a> {
             return self.sent_by_host();
         }
         let destination = self.packet.destination;
-        let (link, gateway, source, mtu) = match self.kernel.route_to(place, destination, None)? {
+        let origin = self.packet.source.map(|source| Origin { link: None, source });
+        let (link, gateway, source, mtu) = match self.kernel.route_to(place, destination, origin)? {
             Way::Local => return Ok(self.end(Verdict::Reached, format!("{destination} is its own address"))),
             Way::Nowhere(why) => {
                 self.say(StepKind::Route, format!("no route to {destination}: {why}"), None);
@@ -135,7 +142,7 @@ impl<'a> Trace<'a> {
         let via = gateway.map_or_else(String::new, |gateway| format!(" by {gateway}"));
         let from = source.map_or_else(String::new, |source| format!(", from {source}"));
         self.say(StepKind::Route, format!("leaves by {link}{via}{from}"), None);
-        let inside = self.kernel.rules(place)?;
+        let inside = self.scene.rules_inside(self.kernel, sandbox)?;
         self.packet.outgoing = Some(link.clone());
         let passed = inside.pass(Hook::Output, &self.packet, false);
         if self.took(passed, "leaving the sandbox").is_none() {
@@ -196,8 +203,8 @@ impl<'a> Trace<'a> {
     /// A packet of the host's own.
     fn sent_by_host(&mut self) -> Result<Ended> {
         let scene = self.scene;
-        self.packet.local = matches!(self.way(None)?, Way::Local);
-        if let Way::Out { link, source, .. } = self.way(None)? {
+        self.packet.local = matches!(self.way(self.own())?, Way::Local);
+        if let Way::Out { link, source, .. } = self.way(self.own())? {
             self.packet.outgoing = Some(link);
             self.packet.source = self.packet.source.or(source);
         } else if self.packet.local {
@@ -209,7 +216,7 @@ impl<'a> Trace<'a> {
         if self.took(passed, "leaving the host").is_none() {
             return Ok(None);
         }
-        match self.way(None)? {
+        match self.way(self.own())? {
             Way::Local => {
                 self.packet.incoming = Some("lo".to_owned());
                 self.enter_programs()
@@ -249,6 +256,10 @@ impl<'a> Trace<'a> {
     /// Comes into the host.
     fn enter_host(&mut self) -> Result<Ended> {
         let scene = self.scene;
+        let v6_loopback = |address: IpAddr| address.is_ipv6() && address.is_loopback();
+        if v6_loopback(self.packet.destination) || self.packet.source.is_some_and(v6_loopback) {
+            return Ok(self.end(Verdict::Stopped, LOOPBACK_ON_A_WIRE.to_owned()));
+        }
         self.packet.outgoing = None;
         self.packet.local = matches!(self.way(None)?, Way::Local);
         let passed = scene.rules.pass(Hook::Prerouting, &self.packet, false);
@@ -259,14 +270,19 @@ impl<'a> Trace<'a> {
             return self.enter_programs();
         }
         let way = match (self.packet.incoming.clone(), self.packet.source) {
-            (Some(link), Some(source)) => self.way(Some(Incoming { link: &link, source }))?,
+            (Some(link), Some(source)) => self.way(Some(Origin { link: Some(&link), source }))?,
             _ => self.way(None)?,
         };
         self.onward(way)
     }
 
-    fn way(&self, from: Option<Incoming<'_>>) -> Result<Way> {
+    fn way(&self, from: Option<Origin<'_>>) -> Result<Way> {
         self.kernel.route_to(&Place::Host, self.packet.destination, from)
+    }
+
+    /// The origin of a packet of the host's own: what sends from the loopback gets out by few interfaces.
+    fn own(&self) -> Option<Origin<'static>> {
+        self.packet.source.map(|source| Origin { link: None, source })
     }
 
     /// To the host itself.
@@ -330,6 +346,15 @@ impl<'a> Trace<'a> {
         if self.took(passed, "leaving the host").is_none() {
             return Ok(None);
         }
+        if self.packet.source.is_some_and(|source| source.is_ipv6() && source.is_loopback()) && !self.disguised {
+            return Ok(self.end(Verdict::Stopped, LOOPBACK_ON_A_WIRE.to_owned()));
+        }
+        if let Some(astray) = scene.bridged_holder(destination).filter(|member| member.bridge.as_ref() != Some(&link)) {
+            let (name, bridge) = (scene.name(astray), astray.bridge.as_deref().unwrap_or_default());
+            let text =
+                format!("{name} has {destination}, but no route of the host leads to {bridge}: it goes out by {link}");
+            return Ok(self.end(Verdict::Unroutable, text));
+        }
         let next = gateway.unwrap_or(destination);
         match scene.holder(next, Some(&link)) {
             Some(target) if self.stays_on_bridge(target) => {
@@ -362,7 +387,8 @@ impl<'a> Trace<'a> {
         let Some(sandbox) = scene.sandboxes.get(&target.sandbox) else { return Ok(None) };
         self.packet.incoming = target.endpoint.interface.clone();
         self.packet.outgoing = None;
-        let passed = self.kernel.rules(&sandbox.namespace.place())?.pass(Hook::Input, &self.packet, false);
+        let inside = scene.rules_inside(self.kernel, sandbox.id)?;
+        let passed = inside.pass(Hook::Input, &self.packet, false);
         if self.took(passed, "entering the sandbox").is_none() {
             return Ok(None);
         }
@@ -396,6 +422,7 @@ impl<'a> Trace<'a> {
             self.say(StepKind::Rules, format!("let through {doing}"), Some(by));
         }
         if let Some(by) = passed.source_changed {
+            self.disguised = true;
             self.say(StepKind::Source, "gets the host's address as its source".to_owned(), Some(by));
         }
         Some(())

@@ -166,6 +166,17 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 impl Source {
+    /// Neither a sandbox nor a program of the host.
+    pub(super) fn is_outside(&self) -> bool {
+        self.network.is_none() && self.prober != "host"
+    }
+
+    /// Its first address of a family.
+    pub(super) fn address(&self, family: Family) -> String {
+        let found = self.addresses.iter().find(|address| address.contains(':') == (family == Family::V6));
+        found.expect("an address of each family").clone()
+    }
+
     /// Whether an address is its own.
     pub(super) fn has(&self, address: &str) -> bool {
         self.addresses.iter().any(|text| same(text, address))

@@ -2,6 +2,7 @@
 
 mod adversary;
 mod cells;
+mod explained;
 mod laws;
 mod page;
 mod probe;
