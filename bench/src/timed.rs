@@ -96,6 +96,10 @@ impl Kernel for Timed {
         self.timed(|linux| linux.watch())
     }
 
+    fn has_link_kind(&self, kind: &str) -> Result<bool> {
+        self.timed(|linux| linux.has_link_kind(kind))
+    }
+
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         self.timed(|linux| linux.read_sysctl(place, path))
     }

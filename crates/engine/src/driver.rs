@@ -106,6 +106,17 @@ pub trait NetworkDriver: Send + Sync {
         None
     }
 
+    /// The VRF of the host that `network` is in and does not make: it must be there.
+    fn vrf(&self, _network: &NetworkRecord) -> Option<String> {
+        None
+    }
+
+    /// Why a sandbox on `network` cannot publish ports in `family`, neither of the host nor at its own address; none
+    /// where it can.
+    fn no_way_in(&self, _network: &NetworkRecord, _family: Family) -> Option<String> {
+        None
+    }
+
     /// Names of the links that the network itself makes or takes in the host, so that the host's other
     /// routes can be told from its own.
     fn network_links(&self, _network: &NetworkRecord) -> Vec<String> {

@@ -12,6 +12,9 @@ pub trait Inspect: Send + Sync {
     /// `Unsupported` where the kernel has no such family.
     fn route_to(&self, place: &Place, destination: IpAddr, from: Option<Origin<'_>>) -> Result<Way>;
 
+    /// The VRF that interface `link` of `place` is in.
+    fn vrf_of(&self, place: &Place, link: &str) -> Result<Option<String>>;
+
     /// Every nftables rule of `place`, whoever made it.
     fn rules(&self, place: &Place) -> Result<Rules>;
 

@@ -74,9 +74,7 @@ pub trait Kernel: Send + Sync {
 
     /// Whether the kernel makes links of this kind, named as `ip link` names it. It is asked, and loads a module where it
     /// has one.
-    fn has_link_kind(&self, _kind: &str) -> Result<bool> {
-        Ok(true)
-    }
+    fn has_link_kind(&self, kind: &str) -> Result<bool>;
 
     /// Reads a setting below `/proc/sys` of `place`.
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String>;

@@ -106,6 +106,9 @@ impl<A: Around> Kernel for Surrounded<A> {
     fn inspect(&self) -> Option<&dyn Inspect> {
         self.kernel.inspect()
     }
+    fn has_link_kind(&self, kind: &str) -> Result<bool> {
+        self.kernel.has_link_kind(kind)
+    }
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         self.call(Call::ReadSysctl, |kernel| kernel.read_sysctl(place, path))
     }

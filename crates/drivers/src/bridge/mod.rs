@@ -102,6 +102,16 @@ impl NetworkDriver for BridgeDriver {
         options.bridge.filter(|_| options.unmanaged)
     }
 
+    fn vrf(&self, network: &NetworkRecord) -> Option<String> {
+        parsed(network).vrf
+    }
+
+    fn no_way_in(&self, network: &NetworkRecord, family: Family) -> Option<String> {
+        let options = parsed(network);
+        let vrf = options.vrf.filter(|_| *options.mode.of(family) != GatewayMode::Routed)?;
+        Some(format!("network {} is in VRF {vrf}, where no port of the host leads", network.name()))
+    }
+
     fn network_links(&self, network: &NetworkRecord) -> Vec<String> {
         vec![bridge_name(network.id, &parsed(network))]
     }

@@ -25,14 +25,16 @@ pub(super) fn values(network: &NetworkRecord) -> Result<Values> {
         mac: Some(mac_of(network.id)),
         mtu: Some(mtu(network, &options)),
         up: true,
-        master: None,
+        master: options.vrf.clone(),
         port: None,
         alias: Some(format!("linkspan network {} {}", network.id.short(), network.name())),
         group: 0,
     }));
     let conf = |family: &str, key: &str| format!("net/{family}/conf/{bridge}/{key}");
     // Ports of the host lead to the network by translation.
-    let translates = |enabled: bool, mode: GatewayMode| enabled && !network.spec.internal && mode.translates();
+    let translates = |enabled: bool, mode: GatewayMode| {
+        enabled && !network.spec.internal && mode.translates() && options.vrf.is_none()
+    };
     if translates(network.spec.enable_ipv4, options.mode.v4) {
         // Ports published on the loopback of the host; `raw_prerouting` closes it to sandboxes.
         insert(Value::Sysctl(Sysctl::new(conf("ipv4", "route_localnet"), "1")));

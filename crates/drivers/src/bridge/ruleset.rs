@@ -33,6 +33,8 @@ pub(super) const TABLE: &str = "linkspan";
 ///   `publish` let in, then what answers at the sandboxes' own addresses: published ports in `direct`, echo of routed
 ///   networks, everything from interfaces that are open to the network, what isolation lets pass from another network
 ///   in `between`, and everything of unprotected networks, which is for the outside and not for our other networks.
+/// - `from_vrf`, `by_vrf`: what comes in by an interface of a VRF is seen with the name of the VRF; the interface is then
+///   `sdifname`. What another routing domain sends by the VRF's own device is seen to leave by that one, and never again.
 /// - `errors`: an ICMP error belongs to the connection it quotes, whoever sent it. Those of sandboxes must quote one of
 ///   their own network's.
 const BODY: &str = include_str!("ruleset.nft");
@@ -113,6 +115,15 @@ pub(super) fn network_elements(network: &NetworkRecord, options: &BridgeOptions)
     for pool in &network.pools {
         let key = vec![bridge.clone(), NftField::Net(pool.subnet)];
         elements.push(element(format!("hairpin{}", suffix(pool.family())), key, None, &comment));
+    }
+    if let Some(vrf) = &options.vrf {
+        let vrf = NftField::Interface(vrf.clone());
+        elements.push(element("in_vrf", vec![bridge.clone()], None, &comment));
+        elements.push(element("vrf_ways", vec![vrf.clone(), bridge.clone()], None, &comment));
+        for pool in &network.pools {
+            let key = vec![vrf.clone(), NftField::Net(pool.subnet)];
+            elements.push(element(format!("vrf_subnets{}", suffix(pool.family())), key, None, &comment));
+        }
     }
     if network.spec.internal {
         elements.push(element("internal", vec![bridge], None, &comment));

@@ -40,6 +40,9 @@ impl Controller {
             pools: Vec::new(),
             host_mtu: host.default_mtu,
         };
+        if let Some(vrf) = driver.vrf(&record) {
+            self.check_vrf(&vrf)?;
+        }
         let occupied = {
             let state = self.read();
             if let Some(other) = state.network_named(record.name().as_str()) {

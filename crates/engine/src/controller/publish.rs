@@ -13,6 +13,8 @@ struct Ways {
     translated: bool,
     /// One has them reached at the sandbox's own address.
     direct: bool,
+    /// One has no way in.
+    barred: bool,
 }
 
 impl Controller {
@@ -21,10 +23,10 @@ impl Controller {
         if spec.ports.is_empty() {
             return Ok(());
         }
-        let (host_bindings, ways) = self.ways_in(spec)?;
+        let (host_bindings, ways, barred) = self.ways_in(spec)?;
         let mut bindings: Vec<PortBinding> = Vec::new();
         for port in &spec.ports {
-            if only_direct(port, ways)? {
+            if only_direct(port, ways, barred.as_deref())? {
                 continue;
             }
             // The same host port at each address.
@@ -57,12 +59,13 @@ impl Controller {
         self.kernel.check_ports_free(address, binding.protocol, binding.host)
     }
 
-    /// The host addresses that ports are published on, and how the networks of `spec` publish them.
-    fn ways_in(&self, spec: &SandboxSpec) -> Result<(Vec<IpAddr>, [Ways; 2])> {
+    /// The host addresses that ports are published on, how the networks of `spec` publish them, and why one does not.
+    fn ways_in(&self, spec: &SandboxSpec) -> Result<(Vec<IpAddr>, [Ways; 2], Option<String>)> {
         let state = self.read();
         let mut host_bindings = Vec::new();
         let mut publishes = spec.networks.is_empty();
         let mut ways = [Ways::default(); 2];
+        let mut barred = None;
         for endpoint in &spec.networks {
             let network = state.ready_network(&endpoint.network)?;
             let driver = self.drivers.get(&network.spec.driver)?;
@@ -74,7 +77,13 @@ impl Controller {
                 host_bindings = driver.host_bindings(network);
             }
             for (family, ways) in Family::BOTH.into_iter().zip(&mut ways) {
-                if enables(network, family) {
+                if !enables(network, family) {
+                    continue;
+                }
+                if let Some(why) = driver.no_way_in(network, family) {
+                    ways.barred = true;
+                    barred.get_or_insert(why);
+                } else {
                     let translated = driver.translates(network, family);
                     ways.translated |= translated;
                     ways.direct |= !translated;
@@ -82,7 +91,7 @@ impl Controller {
             }
         }
         if publishes {
-            return Ok((host_bindings, ways));
+            return Ok((host_bindings, ways, barred));
         }
         Err(Error::invalid("ports cannot be published: none of the networks has a way in from outside")
             .fix("on network host the ports of the sandbox are the host's; on network none there is no way in"))
@@ -157,10 +166,18 @@ fn enables(network: &NetworkRecord, family: Family) -> bool {
 /// Whether `port` is reached at the sandbox's own address only, so that no host port is held for it.
 ///
 /// # Errors
-/// Of class `Invalid` where it names a port or an address of the host all the same.
-fn only_direct(port: &PortSpec, ways: [Ways; 2]) -> Result<bool> {
+/// Of class `Invalid` where it names a port or an address of the host all the same, or where nothing can lead to it.
+fn only_direct(port: &PortSpec, ways: [Ways; 2], barred: Option<&str>) -> Result<bool> {
     let asked = |family| port.host_ip.is_none_or(|ip| Family::of(ip) == family);
     let ways = || Family::BOTH.into_iter().zip(ways).filter(|(family, _)| asked(*family)).map(|(_, ways)| ways);
+    if let Some(why) = barred
+        && !ways().any(|ways| ways.translated || ways.direct)
+        && ways().any(|ways| ways.barred)
+    {
+        return Err(Error::invalid(format!("port {port}: {why}")).fix(
+            "make the network with gateway_mode_ipv4=routed or gateway_mode_ipv6=routed, and write the port alone",
+        ));
+    }
     if ways().any(|ways| ways.translated) || !ways().any(|ways| ways.direct) {
         return Ok(false);
     }
@@ -181,6 +198,7 @@ mod tests {
             let one = |at: &str| Ways {
                 translated: text.contains(&format!("nat{at}")),
                 direct: text.contains(&format!("routed{at}")),
+                barred: text.contains(&format!("vrf{at}")),
             };
             [one("4"), one("6")]
         };
@@ -196,8 +214,13 @@ mod tests {
             ("127.0.0.1::80", "routed4 nat6", Err(())),
             ("[::]:8080:80", "nat4 routed6", Err(())),
             ("127.0.0.1:8080:80", "nat4 routed4", Ok(false)),
+            ("80", "vrf4 routed6", Ok(true)),
+            ("80", "vrf4 nat4", Ok(false)),
+            ("80", "vrf4", Err(())),
+            ("0.0.0.0::80", "vrf4 routed6", Err(())),
+            ("8080:80", "vrf4 vrf6", Err(())),
         ] {
-            let answer = only_direct(&port.parse().unwrap(), ways(networks)).map_err(drop);
+            let answer = only_direct(&port.parse().unwrap(), ways(networks), Some("in a VRF")).map_err(drop);
             assert_eq!(answer, direct, "{port} on {networks}");
         }
     }

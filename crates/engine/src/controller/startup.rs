@@ -380,7 +380,7 @@ fn repair_rank(change: &Change) -> u8 {
     match value {
         Value::Table(_) => 1,
         Value::Element(_) => 2,
-        Value::Link(link) if link.master.is_none() => 3,
+        Value::Link(link) if !link.is_port() => 3,
         Value::Link(_) => 4,
         Value::Sysctl(_) => 5,
         Value::Address(_) => 6,

@@ -8,6 +8,7 @@ use crate::{Inspect, Origin, Place, Probe, ProbeResult, Rules, Way};
 use linkspan_model::{Error, Result};
 use netlink_packet_route::{
     RouteNetlinkMessage,
+    link::InfoKind,
     route::{RouteAttribute, RouteFlags, RouteMessage, RouteType},
 };
 use nix::net::if_::if_nametoindex;
@@ -16,6 +17,15 @@ use std::net::IpAddr;
 impl Inspect for Linux {
     fn route_to(&self, place: &Place, destination: IpAddr, from: Option<Origin<'_>>) -> Result<Way> {
         self.within(place, || way(destination, from))
+    }
+
+    fn vrf_of(&self, place: &Place, link: &str) -> Result<Option<String>> {
+        self.within(place, || {
+            let links = seen::links(&mut RtSocket::open()?)?;
+            let master = links.iter().find(|seen| seen.name == link).and_then(|seen| seen.master);
+            let vrf = links.iter().find(|seen| Some(seen.index) == master && seen.kind == Some(InfoKind::Vrf));
+            Ok(vrf.map(|vrf| vrf.name.clone()))
+        })
     }
 
     fn rules(&self, place: &Place) -> Result<Rules> {

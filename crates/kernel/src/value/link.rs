@@ -31,7 +31,7 @@ const ALIAS: &str = "linkspan ";
 
 impl Link {
     /// Whether it is a port of its master, and not routed by it.
-    pub(crate) fn is_port(&self) -> bool {
+    pub fn is_port(&self) -> bool {
         self.master.is_some() && !matches!(self.kind, LinkKind::Bridge(_))
     }
 

@@ -34,4 +34,5 @@ mod subnets;
 mod support;
 mod tutorials;
 mod verify;
+mod vrf;
 mod ways;

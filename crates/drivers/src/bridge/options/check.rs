@@ -1,6 +1,6 @@
 //! Options that contradict each other, or the rest of the network.
 
-use super::{BridgeOptions, GatewayMode, HostAccess, Isolation};
+use super::{BridgeOptions, GatewayMode, HostAccess, Isolation, PerFamily};
 use linkspan_model::{Error, Family, NetworkSpec, Result};
 
 impl BridgeOptions {
@@ -18,6 +18,9 @@ impl BridgeOptions {
         }
         if self.unmanaged {
             self.check_unmanaged(spec)?;
+        }
+        if self.vrf.is_some() {
+            self.check_vrf(spec)?;
         }
         if self.inhibit_ipv4 && !spec.enable_ipv4 {
             return Err(Error::invalid("option inhibit_ipv4 on a network without IPv4").fix("leave one of the two out"));
@@ -66,6 +69,30 @@ impl BridgeOptions {
             "beside it go bridge, mtu, icc, antispoof, interface_prefix, advertise_addr_nmsgs, advertise_addr_ms, \
              no_default_route and metric",
         )
+    }
+
+    /// Who comes from a VRF is seen with the name of the VRF, not of an interface or a bridge; and what is for an address
+    /// in a VRF is not told from what is on its way through, so that no port of it can be translated.
+    fn check_vrf(&self, spec: &NetworkSpec) -> Result<()> {
+        let (option, why) = match () {
+            () if !self.trusted_interfaces.is_empty() => {
+                ("trusted_interfaces", "interfaces in a VRF are not told apart")
+            }
+            () if !self.open_interfaces.is_empty() => ("open_interfaces", "interfaces in a VRF are not told apart"),
+            () if self.isolation != Isolation::Strict => ("isolate", "networks in a VRF are closed to all others"),
+            () if self.host_access != HostAccess::Closed => ("host_access", "services of the host are not in the VRF"),
+            () if self.host_bindings != PerFamily::default() => {
+                ("host_binding", "host ports do not lead to networks in a VRF")
+            }
+            () if spec.enable_ipv4 && self.mode.v4 == GatewayMode::Isolated => {
+                ("gateway_mode_ipv4=isolated", "the bridge has no address that the VRF could route to")
+            }
+            () if spec.enable_ipv6 && self.mode.v6 == GatewayMode::Isolated => {
+                ("gateway_mode_ipv6=isolated", "the bridge has no address that the VRF could route to")
+            }
+            () => return Ok(()),
+        };
+        Err(Error::invalid(format!("option {option} beside vrf: {why}")).fix("leave one of the two out"))
     }
 
     /// Nothing enters or leaves an internal network.
@@ -166,6 +193,13 @@ mod tests {
             ("mode=unmanaged", "add -o bridge=NAME"),
             ("internal mode=unmanaged bridge=br0", "--internal"),
             ("mode=unmanaged bridge=br0 isolate=off", "needs rules"),
+            ("mode=unmanaged bridge=br0 vrf=red", "needs rules"),
+            ("vrf=red isolate=off", "isolate beside vrf"),
+            ("vrf=red host_access=tcp/22", "host_access beside vrf"),
+            ("vrf=red trusted_interfaces=wg0", "trusted_interfaces beside vrf"),
+            ("vrf=red open_interfaces=wg0", "open_interfaces beside vrf"),
+            ("vrf=red host_binding_ipv4=127.0.0.1", "host_binding beside vrf"),
+            ("internal vrf=red gateway_mode_ipv4=isolated", "gateway_mode_ipv4=isolated beside vrf"),
             ("mode=unmanaged bridge=br0 gateway_mode_ipv4=routed", "needs rules"),
         ] {
             assert!(refusal(words).is_some_and(|said| said.contains(why)), "{words}: {:?}", refusal(words));
@@ -175,6 +209,8 @@ mod tests {
             "internal v6 gateway_mode_ipv4=isolated host_access=tcp/22",
             "internal gateway_mode_ipv4=nat isolate=strict",
             "mode=unmanaged bridge=br0 mtu=1400 metric=7 antispoof=false isolate=strict",
+            "v6 vrf=red isolate=strict host_access=false gateway_mode_ipv4=routed mtu=1400 icc=false",
+            "internal vrf=red",
             "masquerade=false masquerade_ipv4=true snat_ipv4=10.9.9.9 isolate=true",
             "v6 gateway_mode_ipv4=routed gateway_mode_ipv6=nat-unprotected masquerade=false",
         ] {

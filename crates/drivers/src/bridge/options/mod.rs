@@ -25,6 +25,8 @@ pub(super) struct BridgeOptions {
     /// The bridge is somebody else's: nothing is done to it but that endpoints are ports of it, and nothing that passes
     /// it is filtered or translated.
     pub(super) unmanaged: bool,
+    /// The VRF of the host that the bridge is in.
+    pub(super) vrf: Option<String>,
     /// MTU of the bridge and its endpoints, in bytes.
     pub(super) mtu: Option<u32>,
     /// How the network is joined to the outside.
@@ -66,6 +68,7 @@ impl Default for BridgeOptions {
         Self {
             bridge: None,
             unmanaged: false,
+            vrf: None,
             mtu: None,
             mode: PerFamily::default(),
             masquerade: true,
@@ -88,9 +91,10 @@ impl Default for BridgeOptions {
 }
 
 /// Our short name of each option, and those that others give it.
-const NAMES: [(&str, &[&str]); 25] = [
+const NAMES: [(&str, &[&str]); 26] = [
     ("bridge", &["com.docker.network.bridge.name"]),
     ("mode", &[]),
+    ("vrf", &[]),
     ("mtu", &["com.docker.network.driver.mtu"]),
     ("gateway_mode_ipv4", &["com.docker.network.bridge.gateway_mode_ipv4"]),
     ("gateway_mode_ipv6", &["com.docker.network.bridge.gateway_mode_ipv6"]),
@@ -149,13 +153,14 @@ impl BridgeOptions {
 
     /// Ports of the host lead to the network by translation.
     pub(super) fn translates(&self, family: Family) -> bool {
-        !self.unmanaged && self.mode.of(family).translates()
+        !self.unmanaged && self.vrf.is_none() && self.mode.of(family).translates()
     }
 
     fn set(&mut self, short: &str, key: &str, text: &str) -> Result<()> {
         match short {
             "bridge" => self.bridge = Some(interface_name(key, text, 15)?),
             "mode" => self.unmanaged = list(key, text, &[("managed", false), ("unmanaged", true)])?,
+            "vrf" => self.vrf = Some(interface_name(key, text, 15)?),
             "mtu" => self.mtu = Some(number(key, text, MTU, "bytes (at least 1280 with IPv6)")?),
             "gateway_mode_ipv4" => self.mode.v4 = list(key, text, &GatewayMode::NAMES)?,
             "gateway_mode_ipv6" => self.mode.v6 = list(key, text, &GatewayMode::NAMES)?,
@@ -244,6 +249,7 @@ mod tests {
             ("isolate", "maybe"),
             ("metric", "-1"),
             ("mode", "manual"),
+            ("vrf", "a/b"),
             ("nonsense", "1"),
         ] {
             let error = parse(&[(key, value)]).expect_err(key);

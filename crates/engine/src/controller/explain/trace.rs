@@ -44,6 +44,7 @@ impl<'a> Trace<'a> {
         let echo = if destination.is_ipv4() { 1 } else { 58 };
         let packet = Packet {
             incoming: None,
+            slave: None,
             outgoing: None,
             mac: None,
             source,
@@ -266,6 +267,13 @@ impl<'a> Trace<'a> {
         if self.took(passed, "entering the host").is_none() {
             return Ok(None);
         }
+        if let Some(link) = self.packet.incoming.clone()
+            && let Some(vrf) = self.kernel.vrf_of(&Place::Host, &link)?
+        {
+            self.say(StepKind::Route, format!("{link} is in VRF {vrf}, whose routes hold"), None);
+            self.packet.incoming = Some(vrf);
+            self.packet.slave = Some(link);
+        }
         if matches!(self.way(None)?, Way::Local) {
             return self.enter_programs();
         }
@@ -386,6 +394,7 @@ impl<'a> Trace<'a> {
         let scene = self.scene;
         let Some(sandbox) = scene.sandboxes.get(&target.sandbox) else { return Ok(None) };
         self.packet.incoming = target.endpoint.interface.clone();
+        self.packet.slave = None;
         self.packet.outgoing = None;
         let inside = scene.rules_inside(self.kernel, sandbox.id)?;
         let passed = inside.pass(Hook::Input, &self.packet, false);

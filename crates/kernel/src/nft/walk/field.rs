@@ -57,6 +57,7 @@ impl Of {
             Expr::Meta(key) => match key.as_str() {
                 "iifname" | "iif" => one(Field::Interface(packet.incoming.clone().unwrap_or_default())),
                 "oifname" | "oif" => one(Field::Interface(packet.outgoing.clone().unwrap_or_default())),
+                "sdifname" => one(Field::Interface(packet.slave.clone().unwrap_or_default())),
                 "l4proto" => one(Field::Protocol(packet.protocol)),
                 "nfproto" => one(Field::Words(vec![if version(true) { "ipv4" } else { "ipv6" }])),
                 "protocol" => one(Field::Words(vec![if version(true) { "ip" } else { "ip6" }])),

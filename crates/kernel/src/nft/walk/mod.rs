@@ -50,6 +50,8 @@ impl Hook {
 pub struct Packet {
     /// The interface it came in by.
     pub incoming: Option<String>,
+    /// Where that is a VRF: the interface of the VRF that it came in by.
+    pub slave: Option<String>,
     /// The interface it leaves by.
     pub outgoing: Option<String>,
     /// Who sends it, where that is known.

@@ -33,6 +33,8 @@ Options of driver bridge, or Docker's names for them (com.docker.network…):
   bridge=NAME              name of the bridge
   mode=managed|unmanaged   unmanaged: the bridge is there already and stays as it is; nothing that
                            passes it is filtered or translated [managed]
+  vrf=NAME                 VRF of the host that the bridge is in: sandboxes are on its routes alone; ports
+                           are published with gateway_mode_…=routed only
   mtu=BYTES                MTU of the bridge and its endpoints [that of the default route]
   gateway_mode_ipv4=MODE, gateway_mode_ipv6=MODE
                            nat: published ports are the host's, by translation [default]
