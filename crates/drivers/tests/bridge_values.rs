@@ -245,3 +245,12 @@ fn somebody_elses_bridge_gets_ports_and_nothing_else() {
     let endpoint = published_text(&network, &[binding], &["80".parse().unwrap()], None);
     assert!(endpoint.contains("port of br0") && !endpoint.contains("inet linkspan"), "{endpoint}");
 }
+
+#[test]
+fn a_network_in_a_vrf() {
+    let network = network(|spec| drop(spec.options.insert("vrf".into(), "red".into())));
+    insta::assert_snapshot!(text(&BridgeDriver.network_values(&network).unwrap()));
+    let port: PortSpec = "80".parse().unwrap();
+    // No port of a network that is not routed is open, whoever asked for it.
+    assert!(!published_text(&network, &[], &[port], None).contains("direct"));
+}
