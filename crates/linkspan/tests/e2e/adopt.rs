@@ -56,6 +56,45 @@ fn a_namespace_is_adopted_by_process() {
     assert_eq!(host.ok("linkspan run --rm --network app --ip 172.17.1.77 -- echo free"), "free");
 }
 
+/// The process whose namespace was adopted is killed while its sandbox is in use: the namespace is kept, through a killed
+/// daemon too, and goes with the sandbox.
+#[test]
+fn a_namespace_outlives_the_process_that_held_it() {
+    let host = host();
+    let outside = host.neighbour("outside", 0);
+    host.ok("linkspan network create --ipv6 app; linkspan network create other");
+    sleeper(&host, "beside", "--network app");
+    let namespaces = "lsns -t net -n -o NS | wc -l";
+    let before = (Snapshot::of(&host), host.ok(namespaces));
+    let holder = host.here().spawn(
+        "exec unshare --net sh -c 'ip link set lo up; echo $$; exec socat TCP-LISTEN:80,fork,reuseaddr SYSTEM:\"echo vm\"'",
+    );
+    assert!(within(Duration::from_secs(3), || !holder.output().is_empty()));
+    let pid = holder.output().trim().to_owned();
+    host.ok(format!("linkspan sandbox create --name vm --pid {pid} --network app --ip 172.17.1.77 -p 8080:80"));
+    await_port(&host, "vm", "tcp", 80);
+    assert_eq!(outside.fetch("10.99.0.1", 8080).as_deref(), Some("vm"));
+    host.ok(format!("kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.01; done"));
+    drop(holder);
+    for how in ["as it was", "after the daemon was killed as well"] {
+        says(&host.ok("linkspan verify"), &["objects are as they should be"]);
+        assert!(host.inside("beside").pings("vm") && host.inside("vm").pings("beside"), "{how}");
+        host.ok("linkspan network connect other vm && linkspan network disconnect app vm");
+        assert!(!host.inside("beside").pings("172.17.1.77"), "{how}");
+        host.ok("linkspan network connect --ip 172.17.1.77 app vm && linkspan network disconnect other vm");
+        assert!(host.inside("beside").pings("172.17.1.77"), "{how}");
+        let server = host.inside("vm").spawn("exec socat TCP-LISTEN:80,fork,reuseaddr 'SYSTEM:echo again'");
+        await_port(&host, "vm", "tcp", 80);
+        assert_eq!(outside.fetch("10.99.0.1", 8080).as_deref(), Some("again"), "{how}");
+        host.ok("kill $(pgrep -x socat)");
+        drop(server);
+        host.kill_daemon();
+    }
+    host.ok("linkspan rm vm");
+    let gone = || before.0 == Snapshot::of(&host) && host.ok(namespaces) == before.1;
+    assert!(within(Duration::from_secs(5), gone), "{}", before.0.difference(&Snapshot::of(&host)));
+}
+
 #[test]
 fn a_sandbox_without_a_program_keeps_its_namespace() {
     let host = host();

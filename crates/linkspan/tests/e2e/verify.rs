@@ -1,7 +1,8 @@
 //! What `verify` finds of real damage beside the kernel's objects, and puts right.
 
 use crate::support::{host, says, sleeper, status, web};
-use linkspan_testkit::Host;
+use linkspan_testkit::{Host, within};
+use std::time::Duration;
 
 /// `verify` says exactly these words in its one line, `verify --fix` puts it right, and all is well.
 #[track_caller]
@@ -51,4 +52,40 @@ fn verify_looks_beside_the_kernel_too() {
     host.ok(format!("test ! -e {netns} -a ! -e {files}; ! linkspan sandbox inspect web"));
     assert_eq!(host.ok("ip -o link show type veth | wc -l"), "1", "the client's alone");
     assert_eq!(host.ok("linkspan network inspect app | jq '.[0].Containers | length'"), "1");
+}
+
+/// Somebody unmounts the file of a namespace whose program runs on. Nothing can be put into it any more, which is told;
+/// whatever else there is goes on, and is put right.
+#[test]
+fn an_unmounted_namespace_is_told_and_hurts_nobody_else() {
+    let host = host();
+    let outside = host.neighbour("outside", 0);
+    host.ok("linkspan network create --ipv6 app; linkspan network create other");
+    web(&host, "web", "--network app -p 8080:80");
+    sleeper(&host, "client", "--network app");
+    let netns = host.ok("linkspan sandbox inspect -f '{{.NetworkSettings.SandboxKey}}' web");
+    host.ok(format!("umount -l {netns}"));
+    // Its program has the namespace still, and is reached.
+    assert!(outside.fetch("10.99.0.1", 8080).is_some_and(|text| text.starts_with("web")));
+    assert!(host.inside("client").pings("web"));
+    // What is in the host is put right, its published port too.
+    host.ok("nft flush ruleset");
+    let back = || outside.fetch("10.99.0.1", 8080).is_some_and(|text| text.starts_with("web"));
+    assert!(within(Duration::from_secs(5), back) && host.inside("client").pings("web"));
+    let told = host.sh("linkspan verify");
+    assert_eq!(told.status, status::DIFFERS, "{told}");
+    says(&told.stdout, &["missing", "namespace", &netns, "sandbox web"]);
+    // What needs the namespace is refused by name and leaves nothing; what does not, is done.
+    says(&host.refused(status::INVALID, "linkspan network connect other web"), &[&netns]);
+    host.ok("linkspan network connect other client && linkspan run --rm --network app -- true");
+    let repairs = || host.ok("grep -c repairing $LINKSPAN_STATE_DIR/daemon.log || true");
+    let before = repairs();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(repairs(), before, "it does not try the impossible again and again");
+    // It goes where that is wished, and everything of it.
+    says(&host.ok("linkspan verify --fix"), &["sandbox removed"]);
+    says(&host.ok("linkspan verify"), &["objects are as they should be"]);
+    assert!(outside.fetch("10.99.0.1", 8080).is_none());
+    host.ok(format!("test ! -e {netns}; ! linkspan sandbox inspect web; kill $(pgrep -x socat)"));
+    host.ok("linkspan run --rm --network app -p 8080:80 -- true");
 }

@@ -4,6 +4,7 @@
 mod coverage;
 mod daemon;
 mod operations;
+mod pool;
 mod scene;
 
 use operations::OPERATIONS;

@@ -56,6 +56,8 @@ impl Scene {
 
     /// Runs `script` without killing anybody, until nothing happens behind answers any more; the points passed.
     pub(super) fn trace(&self, script: &str) -> Vec<String> {
+        // What was done before may go on behind its answer.
+        self.settle();
         self.arm("", "");
         self.host.ok(script);
         self.settle();
