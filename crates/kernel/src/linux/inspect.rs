@@ -21,10 +21,11 @@ impl Inspect for Linux {
 
     fn vrf_of(&self, place: &Place, link: &str) -> Result<Option<String>> {
         self.within(place, || {
-            let links = seen::links(&mut RtSocket::open()?)?;
-            let master = links.iter().find(|seen| seen.name == link).and_then(|seen| seen.master);
-            let vrf = links.iter().find(|seen| Some(seen.index) == master && seen.kind == Some(InfoKind::Vrf));
-            Ok(vrf.map(|vrf| vrf.name.clone()))
+            let mut socket = RtSocket::open()?;
+            let Ok(index) = if_nametoindex(link) else { return Ok(None) };
+            let Some(master) = seen::link(&mut socket, index)?.and_then(|seen| seen.master) else { return Ok(None) };
+            let vrf = seen::link(&mut socket, master)?.filter(|seen| seen.kind == Some(InfoKind::Vrf));
+            Ok(vrf.map(|vrf| vrf.name))
         })
     }
 
@@ -67,16 +68,15 @@ fn way(destination: IpAddr, from: Option<Origin<'_>>) -> Result<Way> {
         RouteType::Unicast => {}
         other => return Ok(Way::Nowhere(format!("{other:?}").to_lowercase())),
     }
-    let links = seen::links(&mut socket)?;
     let (mut link, mut gateway, mut source) = (None, None, None);
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Oif(index) => link = links.iter().find(|link| link.index == *index),
+            RouteAttribute::Oif(index) => link = seen::link(&mut socket, *index)?,
             RouteAttribute::Gateway(address) => gateway = observe::route_address(address),
             RouteAttribute::PrefSource(address) => source = observe::route_address(address),
             _ => {}
         }
     }
     let Some(link) = link else { return Ok(Way::Nowhere("no route".to_owned())) };
-    Ok(Way::Out { link: link.name.clone(), gateway, source, mtu: link.mtu })
+    Ok(Way::Out { link: link.name, gateway, source, mtu: link.mtu })
 }

@@ -100,7 +100,8 @@ impl Target {
             None => Family::BOTH.to_vec(),
         };
         let found = |address: IpAddr| Ok(Self { name: name.to_owned(), address });
-        if let Ok(address) = name.parse::<IpAddr>() {
+        // Of a link-local address it is the route that says which link is meant.
+        if let Ok(address) = name.split('%').next().unwrap_or(name).parse::<IpAddr>() {
             return found(address);
         }
         match name {

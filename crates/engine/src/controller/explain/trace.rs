@@ -28,6 +28,11 @@ pub(in super::super) struct Trace<'a> {
 /// Why nobody takes a packet from or to `::1` that did not stay within a host.
 const LOOPBACK_ON_A_WIRE: &str = "no kernel takes a packet from or to ::1 that comes in by another interface than lo";
 
+/// An address that means something on a link only.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 /// How a way ends early.
 type Ended = Option<()>;
 
@@ -169,7 +174,7 @@ impl<'a> Trace<'a> {
             self.say(StepKind::Antispoof, format!("its port {port} may send from its own addresses"), allowed);
         }
         let next = gateway.unwrap_or(destination);
-        if scene.is_gateway(member.endpoint.network, next) {
+        if scene.is_gateway(member.endpoint.network, next) || self.is_the_hosts_end(next, &bridge)? {
             self.packet.incoming = Some(bridge);
             return self.enter_host();
         }
@@ -262,7 +267,7 @@ impl<'a> Trace<'a> {
             return Ok(self.end(Verdict::Stopped, LOOPBACK_ON_A_WIRE.to_owned()));
         }
         self.packet.outgoing = None;
-        self.packet.local = matches!(self.way(None)?, Way::Local);
+        self.packet.local = matches!(self.way(self.of_its_link())?, Way::Local);
         let passed = scene.rules.pass(Hook::Prerouting, &self.packet, false);
         if self.took(passed, "entering the host").is_none() {
             return Ok(None);
@@ -274,7 +279,7 @@ impl<'a> Trace<'a> {
             self.packet.incoming = Some(vrf);
             self.packet.slave = Some(link);
         }
-        if matches!(self.way(None)?, Way::Local) {
+        if matches!(self.way(self.of_its_link())?, Way::Local) {
             return self.enter_programs();
         }
         let way = match (self.packet.incoming.clone(), self.packet.source) {
@@ -286,6 +291,19 @@ impl<'a> Trace<'a> {
 
     fn way(&self, from: Option<Origin<'_>>) -> Result<Way> {
         self.kernel.route_to(&Place::Host, self.packet.destination, from)
+    }
+
+    /// Whether `next` is the link-local address of a bridge.
+    fn is_the_hosts_end(&self, next: IpAddr, bridge: &str) -> Result<bool> {
+        let Some(source) = self.packet.source.filter(|_| is_link_local(next)) else { return Ok(false) };
+        let origin = Origin { link: Some(bridge), source };
+        Ok(matches!(self.kernel.route_to(&Place::Host, next, Some(origin))?, Way::Local))
+    }
+
+    /// The origin of a packet that came in, where its destination says nothing without its link.
+    fn of_its_link(&self) -> Option<Origin<'_>> {
+        let link = self.packet.incoming.as_deref().filter(|_| is_link_local(self.packet.destination));
+        link.zip(self.packet.source).map(|(link, source)| Origin { link: Some(link), source })
     }
 
     /// The origin of a packet of the host's own: what sends from the loopback gets out by few interfaces.

@@ -131,6 +131,17 @@ pub(crate) fn links(socket: &mut RtSocket) -> Result<Vec<SeenLink>> {
     Ok(links.collect())
 }
 
+/// The link of that index, if there still is one.
+pub(crate) fn link(socket: &mut RtSocket, index: u32) -> Result<Option<SeenLink>> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let answers = socket.ask(RouteNetlinkMessage::GetLink(message))?.unwrap_or_default();
+    Ok(answers.into_iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(message) => Some(SeenLink::read(message)),
+        _ => None,
+    }))
+}
+
 /// Every address.
 pub(crate) fn addresses(socket: &mut RtSocket) -> Result<Vec<AddressMessage>> {
     let answers = dump(socket, RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;

@@ -3,7 +3,7 @@
 
 use super::{
     Matrix, br_netfilter, page,
-    topology::{FAR, Family, GATEWAY, HOST, MEMBERS, NETWORKS, Network, Topology, places},
+    topology::{FAR, Family, GATEWAY, HOST, MEMBERS, NETWORKS, Network, Table, Topology, places},
 };
 use crate::support::{host, sleeper};
 use linkspan_testkit::{Background, Host, Place, within};
@@ -14,11 +14,18 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 const FRAMES: &str = include_str!("frames.py");
 
 /// A network like those of the matrix whose members may send what they like: what is sent there does arrive.
-const LOOSE: Network =
-    Network { name: "loose", number: 9, options: "-o antispoof=false", publish: &[], both_call: false };
+const LOOSE: Network = Network {
+    name: "loose",
+    number: 9,
+    options: "-o antispoof=false",
+    publish: &[],
+    both_call: false,
+    table: Table::Kinds,
+};
 
 /// A network without IPv6, on a host that therefore is no router of it and believes router advertisements.
-const OLD: Network = Network { name: "old", number: 8, options: "", publish: &[], both_call: false };
+const OLD: Network =
+    Network { name: "old", number: 8, options: "", publish: &[], both_call: false, table: Table::Kinds };
 
 /// Networks with an adversary as the second member.
 const HAUNTED: [&str; 4] = ["app", "apart", "inner", "routed"];

@@ -1,6 +1,6 @@
 //! Who calls what: the cells of the matrix, and how each is probed.
 
-use super::topology::{FAR, Family, GATEWAY, HOST, LOOPBACK, MEMBERS, NETWORKS, Network, OTHER};
+use super::topology::{CHOSEN, FAR, Family, GATEWAY, HOST, LOOPBACK, MEMBERS, NETWORKS, Network, OTHER, Table};
 
 /// A protocol of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,8 @@ enum At {
     OwnGateway,
     /// The loopback of the host, for who does not take it for its own.
     Loopback,
+    /// The link-local address of the host's end of the caller's own link.
+    LinkLocal,
 }
 
 /// Something that is called: a row of the table or several.
@@ -59,17 +61,29 @@ pub(super) struct Target {
     pub(super) protocols: &'static [Protocol],
     /// The place that must be the one to answer.
     pub(super) server: &'static str,
+    /// The tables with a row of it.
+    tables: &'static [Table],
 }
 
 const fn target(label: &'static str, at: At, port: u16, server: &'static str) -> Target {
     // What is called at port 80 is a whole place, which can be pinged.
     let protocols: &[Protocol] = if port == 80 { &Protocol::ALL } else { &Protocol::PORTS };
-    Target { label, at, port, protocols, server }
+    Target { label, at, port, protocols, server, tables: &[Table::Kinds] }
+}
+
+/// The same, of the table of options.
+const fn optional(label: &'static str, at: At, port: u16, server: &'static str) -> Target {
+    Target { tables: &[Table::Options], ..target(label, at, port, server) }
+}
+
+/// The same, of both tables.
+const fn common(label: &'static str, at: At, port: u16, server: &'static str) -> Target {
+    Target { tables: &[Table::Kinds, Table::Options], ..target(label, at, port, server) }
 }
 
 /// What is called.
-pub(super) const TARGETS: [Target; 33] = [
-    target("app1", At::On("app", MEMBERS[0]), 80, "app1"),
+pub(super) const TARGETS: [Target; 44] = [
+    common("app1", At::On("app", MEMBERS[0]), 80, "app1"),
     target("app1, closed port", At::On("app", MEMBERS[0]), 81, "app1"),
     target("other1", At::On("other", MEMBERS[0]), 80, "other1"),
     target("apart1", At::On("apart", MEMBERS[0]), 80, "apart1"),
@@ -96,12 +110,23 @@ pub(super) const TARGETS: [Target; 33] = [
     target("published by inner1: at host", At::Fixed(HOST), 8021, "inner1"),
     target("published by plain1: at host", At::Fixed(HOST), 8031, "plain1"),
     target("published by open1: at host", At::Fixed(HOST), 8041, "open1"),
-    target("host", At::Fixed(HOST), 80, "host"),
-    target("host: at own gateway", At::OwnGateway, 80, "host"),
+    common("host", At::Fixed(HOST), 80, "host"),
+    common("host: at own gateway", At::OwnGateway, 80, "host"),
     target("host: at gateway of other", At::On("other", GATEWAY), 80, "host"),
     target("host: at loopback", At::Loopback, 80, "host"),
-    target("far away", At::Fixed(FAR), 80, "wire"),
+    common("far away", At::Fixed(FAR), 80, "wire"),
     target("far away, closed port", At::Fixed(FAR), 81, "wire"),
+    optional("trust1, published port", At::On("trust", MEMBERS[0]), 80, "trust1"),
+    optional("trust1, closed port", At::On("trust", MEMBERS[0]), 81, "trust1"),
+    optional("ajar1", At::On("ajar", MEMBERS[0]), 80, "ajar1"),
+    optional("ajar1, closed port", At::On("ajar", MEMBERS[0]), 81, "ajar1"),
+    optional("normal1", At::On("normal", MEMBERS[0]), 80, "normal1"),
+    optional("off1", At::On("off", MEMBERS[0]), 80, "off1"),
+    optional("snat1", At::On("snat", MEMBERS[0]), 80, "snat1"),
+    optional("whole1", At::On("whole", MEMBERS[0]), 80, "whole1"),
+    optional("published by trust1: at host", At::Fixed(HOST), 8051, "trust1"),
+    optional("published on any: at link-local", At::LinkLocal, 8001, "app1"),
+    optional("host: at link-local", At::LinkLocal, 80, "host"),
 ];
 
 /// Someone who calls: a column of the table.
@@ -116,6 +141,20 @@ pub(super) struct Source {
     /// Where only one address is to be sent from, that.
     bound: Option<[&'static str; 2]>,
     addresses: Vec<String>,
+    /// The tables with a column of it.
+    tables: &'static [Table],
+}
+
+/// Those of the first table that the table of options has as well.
+const IN_BOTH: [&str; 5] = ["app2", "inner2", "host", "wire", "router"];
+
+/// The tables with a column of `name`, whose own table is `table`.
+fn tables(name: &str, table: Table) -> &'static [Table] {
+    match table {
+        _ if IN_BOTH.contains(&name) => &[Table::Kinds, Table::Options],
+        Table::Kinds => &[Table::Kinds],
+        Table::Options => &[Table::Options],
+    }
 }
 
 /// Who calls.
@@ -127,6 +166,7 @@ pub(super) fn sources() -> Vec<Source> {
         own_loopback: name == "wire",
         bound,
         addresses: addresses.iter().map(|text| (*text).to_owned()).collect(),
+        tables: tables(name, Table::Kinds),
     };
     let members = NETWORKS.iter().flat_map(|network| {
         let callers = MEMBERS.iter().zip([1, 2]).filter(|(_, member)| *member == 2 || network.both_call);
@@ -136,7 +176,13 @@ pub(super) fn sources() -> Vec<Source> {
             network: Some(network),
             own_loopback: member == 1,
             bound: None,
-            addresses: Family::ALL.map(|family| network.address(family, *number)).to_vec(),
+            addresses: [
+                network.address(Family::V4, *number),
+                network.address(Family::V6, *number),
+                network.link_local(*number),
+            ]
+            .to_vec(),
+            tables: tables(&format!("{}{member}", network.name), network.table),
         })
     });
     let mut host = outside("host", &[HOST, OTHER, LOOPBACK].concat(), None);
@@ -161,11 +207,35 @@ pub(super) fn is_the_hosts(address: &str) -> bool {
         || gateways().any(|text| same(&text, address))
 }
 
+/// Whether an address is the one that network `snat` leaves with.
+pub(super) fn is_chosen(address: &str) -> bool {
+    CHOSEN.iter().any(|text| same(text, address))
+}
+
 fn same(one: &str, other: &str) -> bool {
     one.parse::<std::net::IpAddr>().is_ok_and(|one| Ok(one) == other.parse())
 }
 
 impl Source {
+    pub(super) fn is_in(&self, table: Table) -> bool {
+        self.tables.contains(&table)
+    }
+
+    /// The interface of the host that its own link ends at.
+    fn end_in_the_host(&self) -> Option<String> {
+        match (self.network, self.name.as_str()) {
+            (Some(network), _) => Some(format!("br-{}", network.name)),
+            (None, "wire") => Some("up0".to_owned()),
+            (None, "router") => Some("up1".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Another address of its own.
+    pub(super) fn has_also(&mut self, address: String) {
+        self.addresses.push(address);
+    }
+
     /// Neither a sandbox nor a program of the host.
     pub(super) fn is_outside(&self) -> bool {
         self.network.is_none() && self.prober != "host"
@@ -202,12 +272,21 @@ pub(super) struct Question {
     pub(super) bound: Option<String>,
 }
 
-/// All cells. A target that a source has no address for is no cell.
-pub(super) fn questions(sources: &[Source]) -> Vec<Question> {
+impl Target {
+    pub(super) fn is_in(&self, table: Table) -> bool {
+        self.tables.contains(&table)
+    }
+}
+
+/// All cells. A target that a source has no address for is no cell. `link_local` knows the addresses of interfaces.
+pub(super) fn questions(sources: &[Source], link_local: impl Fn(&str) -> Option<String>) -> Vec<Question> {
     let mut questions = Vec::new();
     for (target, what) in TARGETS.iter().enumerate() {
         for family in Family::ALL {
             for (source, who) in sources.iter().enumerate() {
+                if !what.tables.iter().any(|table| who.is_in(*table)) {
+                    continue;
+                }
                 let address = match what.at {
                     At::Fixed(addresses) => Some(family.of(addresses)),
                     At::On(name, number) => NETWORKS
@@ -215,6 +294,11 @@ pub(super) fn questions(sources: &[Source]) -> Vec<Question> {
                         .find(|network| network.name == name)
                         .map(|network| network.address(family, number)),
                     At::Loopback => (!who.own_loopback).then(|| family.of(LOOPBACK)),
+                    At::LinkLocal if family == Family::V4 => None,
+                    At::LinkLocal => {
+                        let address = who.end_in_the_host().and_then(|interface| link_local(&interface));
+                        address.map(|address| format!("{address}%eth0"))
+                    }
                     At::OwnGateway => who.network.map(|network| network.address(family, GATEWAY)),
                 };
                 let Some(address) = address else { continue };

@@ -63,7 +63,7 @@ fn request(source: &Source, question: &Question) -> ExplainRequest {
 /// Whether a verdict fits what stands in the cell. What nobody listens at, or is not answered, arrives all the same.
 fn agrees(answer: &Explanation, cell: &Cell, text: &str) -> bool {
     match (text, answer.verdict) {
-        ("own" | "nat" | "in" | "rst", Verdict::Reached) | ("rst", Verdict::Refused) => true,
+        ("own" | "nat" | "snat" | "in" | "rst", Verdict::Reached) | ("rst", Verdict::Refused) => true,
         // The prober answers SCTP by raw sockets, of which nobody can tell what they listen to.
         ("own", Verdict::Refused) => cell.protocol == Protocol::Sctp && TARGETS[cell.target].server == "host",
         ("–", verdict) => verdict == Verdict::Unroutable,

@@ -43,9 +43,12 @@ fn forbidden(source: &str, label: &str, server: &str, protocol: Protocol) -> Opt
     if direct && of_the_host && to.is_some_and(Network::is_isolated) {
         return Some("not even the host enters an isolated network");
     }
-    let routed = to.is_some_and(Network::is_routed) && label.ends_with("published port");
+    let published = label.ends_with("published port");
+    let routed = to.is_some_and(Network::is_routed) && published;
     let unprotected = to.is_some_and(Network::is_unprotected) && from.is_none();
-    if direct && !of_the_host && !same && !routed && !unprotected {
+    let let_in = to.is_some_and(|to| to.lets_in(source, published));
+    let joined = from.is_some_and(|from| to.is_some_and(|to| !from.isolates_from(to)));
+    if direct && !of_the_host && !same && !routed && !unprotected && !let_in && !joined {
         return Some("nobody enters a network by an address of it");
     }
     if direct && same && source != server && to.is_some_and(|network| network.options.contains("icc=false")) {
@@ -59,7 +62,7 @@ pub(super) fn broken(sources: &[Source], cells: &Cells) -> String {
     let mut lines = String::new();
     for (cell, text) in cells {
         let (source, target) = (sources[cell.source].name.as_str(), &TARGETS[cell.target]);
-        let delivered = matches!(text.as_str(), "own" | "nat" | "in");
+        let delivered = matches!(text.as_str(), "own" | "nat" | "snat" | "in");
         let refused_inside = text == "rst" && !target.label.starts_with("published") && target.server != "host";
         let why = match forbidden(source, target.label, target.server, cell.protocol) {
             _ if text.starts_with('!') => "this must not be",
@@ -76,9 +79,10 @@ pub(super) fn broken(sources: &[Source], cells: &Cells) -> String {
 fn a_page_that_blesses_a_hole_is_refused() {
     let sources = super::cells::sources();
     let hole = |source: &str, label: &str, text: &str| {
-        let question = (super::cells::questions(&sources).into_iter()).find(|question| {
-            sources[question.cell.source].name == source && TARGETS[question.cell.target].label == label
-        });
+        let question =
+            (super::cells::questions(&sources, |_| Some("fe80::1".to_owned())).into_iter()).find(|question| {
+                sources[question.cell.source].name == source && TARGETS[question.cell.target].label == label
+            });
         broken(&sources, &Cells::from([(question.expect("a cell").cell, text.to_owned())]))
     };
     for (source, label, text) in [
@@ -96,6 +100,12 @@ fn a_page_that_blesses_a_hole_is_refused() {
         ("inner2", "routed1, published port", "own"),
         ("host", "lonely1", "own"),
         ("host", "host", "!answered-by-app1"),
+        ("router", "trust1, closed port", "rst"),
+        ("wire", "trust1, published port", "own"),
+        ("wire", "ajar1", "own"),
+        ("app2", "off1", "own"),
+        ("normal2", "trust1, published port", "own"),
+        ("app2", "host: at link-local", "own"),
     ] {
         assert_ne!(hole(source, label, text), "", "{source} -> {label}: {text}");
     }
@@ -104,6 +114,9 @@ fn a_page_that_blesses_a_hole_is_refused() {
         ("host", "inner1", "own"),
         ("wire", "published on any: at host", "own"),
         ("router", "app1", "·"),
+        ("router", "trust1, published port", "own"),
+        ("normal2", "off1", "own"),
+        ("whole2", "host: at link-local", "own"),
     ] {
         assert_eq!(hole(source, label, text), "", "{source} -> {label}: {text}");
     }

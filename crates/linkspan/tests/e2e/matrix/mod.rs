@@ -36,8 +36,12 @@ impl Matrix {
     fn new() -> Self {
         let topology = Topology::new();
         let probers = Probers::connect(&topology);
-        let sources = cells::sources();
-        let questions = cells::questions(&sources);
+        let mut sources = cells::sources();
+        for source in sources.iter_mut().filter(|source| source.is_outside()) {
+            let address = topology.link_local(Some(&source.name), "eth0");
+            source.has_also(address.expect("a neighbour has IPv6"));
+        }
+        let questions = cells::questions(&sources, |interface| topology.link_local(None, interface));
         Self { topology, probers, sources, questions }
     }
 

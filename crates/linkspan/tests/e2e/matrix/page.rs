@@ -5,6 +5,7 @@ use super::{
     cells::{Cell, Source},
     rules, table,
     table::Cells,
+    topology::Table,
 };
 use linkspan_testkit::Host;
 use std::fs;
@@ -34,11 +35,11 @@ pub(super) fn generated(host: &Host, sources: &[Source], cells: &Cells, bridged:
     let line = |cell: &Cell| (cell.target, cell.family);
     let changed: Vec<_> = cells.keys().filter(|cell| cells[cell] != bridged[cell]).map(line).collect();
     let differing = bridged.iter().filter(|(cell, _)| changed.contains(&line(cell)));
-    TEXT.replace("{table}", table::print(sources, cells).trim_end())
-        .replace(
-            "{bridged}",
-            table::print(sources, &differing.map(|(cell, text)| (*cell, text.clone())).collect()).trim_end(),
-        )
+    let differing: Cells = differing.map(|(cell, text)| (*cell, text.clone())).collect();
+    let bridged = [Table::Kinds, Table::Options].map(|table| table::print(table, sources, &differing));
+    TEXT.replace("{kinds}", table::print(Table::Kinds, sources, cells).trim_end())
+        .replace("{options}", table::print(Table::Options, sources, cells).trim_end())
+        .replace("{bridged}", bridged.join("\n").trim_end())
         .replace("{rules}", rules::chapter(host).trim_end())
 }
 

@@ -1,7 +1,7 @@
 //! Sends the probes of all cells at once and tells what became of each.
 
 use super::{
-    cells::{Cell, Question, Source, TARGETS, is_the_hosts},
+    cells::{Cell, Question, Source, TARGETS, is_chosen, is_the_hosts},
     topology::{Topology, places},
 };
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Own,
     /// Answered by the right place, which saw an address of the host.
     Masqueraded,
+    /// Answered by the right place, which saw the address that the caller's network leaves with.
+    Chosen,
     /// Delivered, but the answer did not come back.
     OneWay,
     /// Neither delivered nor answered.
@@ -38,6 +40,7 @@ impl std::fmt::Display for Verdict {
         f.write_str(match self {
             Self::Own => "own",
             Self::Masqueraded => "nat",
+            Self::Chosen => "snat",
             Self::OneWay => "in",
             Self::Silence => "·",
             Self::Refused => "rst",
@@ -147,6 +150,7 @@ fn judge(
         None => Verdict::Wrong("answered-by-another".to_owned()),
         Some((_, client)) if source.has(client) => Verdict::Own,
         Some((_, client)) if is_the_hosts(client) => Verdict::Masqueraded,
+        Some((_, client)) if is_chosen(client) => Verdict::Chosen,
         Some((_, client)) => Verdict::Wrong(format!("came-from-{client}")),
     }
 }

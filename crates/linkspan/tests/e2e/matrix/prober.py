@@ -12,6 +12,7 @@ without SCTP get what a kernel with it would: INIT, answered by INIT ACK, over r
 
 import errno
 import json
+import os
 import selectors
 import socket
 import struct
@@ -44,6 +45,12 @@ def sctp(sport, dport, tag, kind, body):
     chunk = struct.pack("!BBH", kind, 0, 4 + len(body)) + body + bytes(-len(body) % 4)
     head = struct.pack("!HHI", sport, dport, tag)
     return head + struct.pack("<I", crc32c(head + bytes(4) + chunk)) + chunk
+
+
+def place(address, port):
+    """What sockets take for an address, one with a scope too."""
+    name, _, interface = address.partition("%")
+    return (name, port, 0, socket.if_nametoindex(interface)) if interface else (name, port)
 
 
 def source(family, address):
@@ -123,7 +130,7 @@ def seen(raw, protocol):
             cookie = struct.pack("!HH", 7, 4 + len(NAME)) + NAME.encode()
             kind, rest = (2, struct.pack("!IIHHI", 7, 65535, 1, 1, 7) + cookie) if dport == PORT else (6, b"")
             answer = sctp(dport, sport, struct.unpack_from("!I", body, 16)[0], kind, rest)
-            raw.sendmsg([answer], source(family, called(family, ancillary)), 0, (peer[0], 0))
+            raw.sendmsg([answer], source(family, called(family, ancillary)), 0, (address, 0) + tuple(peer[2:]))
         elif body[12] == 2:
             length = struct.unpack_from("!H", body, 34)[0] - 4
             settle(dport, answer=body[36 : 36 + length].decode())
@@ -168,7 +175,7 @@ def send(ident, protocol, address, port, own):
         else:
             packet = sctp(ident, port, 0, 1, struct.pack("!IIHHI", ident, 65535, 1, 1, ident))
         raws[family, ICMP[family] if protocol == "icmp" else SCTP].sendmsg(
-            [packet], source(family, own) if own else [], 0, (address, 0)
+            [packet], source(family, own) if own else [], 0, place(address, 0)
         )
         return None
     client = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
@@ -178,7 +185,7 @@ def send(ident, protocol, address, port, own):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     try:
         client.bind((own or ("0.0.0.0" if family == V4 else "::"), ident))
-        status = client.connect_ex((address, port))
+        status = client.connect_ex(place(address, port))
         if status not in (0, errno.EINPROGRESS):
             raise OSError(status, "connect")
         if protocol == "udp":
@@ -299,8 +306,10 @@ for limit in ("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit"):
     with open(f"/proc/sys/net/{limit}", "w") as file:
         file.write("0")
 orders = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-orders.bind(CONTROL)
+# Who sees the socket may connect.
+orders.bind(CONTROL + ".new")
 orders.listen(1)
+os.rename(CONTROL + ".new", CONTROL)
 loop.register(orders, selectors.EVENT_READ, accept)
 answers = None
 while True:

@@ -24,26 +24,53 @@ pub(super) struct Network {
     pub(super) publish: &'static [(u16, Option<[&'static str; 2]>, u16)],
     /// Its first sandbox calls as well, which the others do as their siblings do.
     pub(super) both_call: bool,
+    /// In which table its sandboxes call.
+    pub(super) table: Table,
+}
+
+/// A table of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Kinds of networks.
+    Kinds,
+    /// What options let in and out, and addresses of links.
+    Options,
 }
 
 /// The networks. Two sandboxes are on each: the first is what is called, the second its sibling.
-pub(super) const NETWORKS: [Network; 9] = [
+pub(super) const NETWORKS: [Network; 15] = [
     Network {
         name: "app",
         number: 1,
         options: "",
         publish: &[(8001, None, 80), (8002, Some(HOST), 80), (8003, Some(LOOPBACK), 80), (8004, None, 81)],
         both_call: true,
+        table: Table::Kinds,
     },
-    Network { name: "other", number: 2, options: "", publish: &[], both_call: false },
-    Network { name: "apart", number: 3, options: "-o icc=false", publish: &[(8011, None, 80)], both_call: true },
-    Network { name: "inner", number: 4, options: "--internal", publish: &[(8021, None, 80)], both_call: true },
+    Network { name: "other", number: 2, options: "", publish: &[], both_call: false, table: Table::Kinds },
+    Network {
+        name: "apart",
+        number: 3,
+        options: "-o icc=false",
+        publish: &[(8011, None, 80)],
+        both_call: true,
+        table: Table::Kinds,
+    },
+    Network {
+        name: "inner",
+        number: 4,
+        options: "--internal",
+        publish: &[(8021, None, 80)],
+        both_call: true,
+        table: Table::Kinds,
+    },
     Network {
         name: "plain",
         number: 5,
         options: "-o masquerade=false",
         publish: &[(8031, None, 80)],
         both_call: false,
+        table: Table::Kinds,
     },
     Network {
         name: "routed",
@@ -51,6 +78,7 @@ pub(super) const NETWORKS: [Network; 9] = [
         options: "-o gateway_mode_ipv4=routed -o gateway_mode_ipv6=routed",
         publish: &[(0, None, 80)],
         both_call: false,
+        table: Table::Kinds,
     },
     Network {
         name: "open",
@@ -58,6 +86,7 @@ pub(super) const NETWORKS: [Network; 9] = [
         options: "-o gateway_mode_ipv4=nat-unprotected -o gateway_mode_ipv6=nat-unprotected",
         publish: &[(8041, None, 80)],
         both_call: false,
+        table: Table::Kinds,
     },
     Network {
         name: "lonely",
@@ -65,14 +94,72 @@ pub(super) const NETWORKS: [Network; 9] = [
         options: "--internal -o gateway_mode_ipv4=isolated -o gateway_mode_ipv6=isolated",
         publish: &[],
         both_call: false,
+        table: Table::Kinds,
     },
-    Network { name: "friend", number: 11, options: "-o host_access=tcp/80", publish: &[], both_call: false },
+    Network {
+        name: "friend",
+        number: 11,
+        options: "-o host_access=tcp/80",
+        publish: &[],
+        both_call: false,
+        table: Table::Kinds,
+    },
+    Network {
+        name: "trust",
+        number: 12,
+        options: "-o trusted_interfaces=up1",
+        publish: &[(8051, None, 80)],
+        both_call: false,
+        table: Table::Options,
+    },
+    Network {
+        name: "ajar",
+        number: 13,
+        options: "-o open_interfaces=up1",
+        publish: &[],
+        both_call: false,
+        table: Table::Options,
+    },
+    Network {
+        name: "normal",
+        number: 14,
+        options: "-o isolate=normal",
+        publish: &[],
+        both_call: false,
+        table: Table::Options,
+    },
+    Network {
+        name: "off",
+        number: 15,
+        options: "-o isolate=off",
+        publish: &[],
+        both_call: false,
+        table: Table::Options,
+    },
+    Network {
+        name: "snat",
+        number: 16,
+        options: "-o snat_ipv4=10.99.0.77 -o snat_ipv6=fd99:0::77",
+        publish: &[],
+        both_call: false,
+        table: Table::Options,
+    },
+    Network {
+        name: "whole",
+        number: 17,
+        options: "-o host_access=true",
+        publish: &[],
+        both_call: false,
+        table: Table::Options,
+    },
 ];
 
 /// The host's addresses on the wire to neighbour `wire`, on that to neighbour `router`, and its loopback.
 pub(super) const HOST: [&str; 2] = ["10.99.0.1", "fd99:0::1"];
 pub(super) const OTHER: [&str; 2] = ["10.99.1.1", "fd99:1::1"];
 pub(super) const LOOPBACK: [&str; 2] = ["127.0.0.1", "::1"];
+/// Addresses of the host that network `snat` leaves with, and nobody else.
+pub(super) const CHOSEN: [&str; 2] = ["10.99.0.77", "fd99:0::77"];
 /// Addresses of neighbour `wire` that the host's default routes lead to.
 pub(super) const FAR: [&str; 2] = ["198.18.0.1", "fd98::1"];
 
@@ -83,6 +170,11 @@ impl Network {
             Family::V4 => format!("10.90.{}.{host}", self.number),
             Family::V6 => format!("fd90:{}::{host}", self.number),
         }
+    }
+
+    /// The link-local address of a member, by its MAC address.
+    pub(super) fn link_local(&self, host: u8) -> String {
+        format!("fe80::ff:fe00:{:x}", u16::from_be_bytes([self.number, host]))
     }
 
     pub(super) fn is_internal(&self) -> bool {
@@ -104,7 +196,20 @@ impl Network {
 
     /// Whether it was made to let sandboxes reach port 80 of the host in that protocol.
     pub(super) fn allows_of_host(&self, protocol: &str) -> bool {
-        self.options.contains(&format!("host_access={protocol}/80"))
+        self.options.contains("host_access=true") || self.options.contains(&format!("host_access={protocol}/80"))
+    }
+
+    /// Whether `neighbour`, the one behind interface `up1`, is let in to what it publishes, or to all of it.
+    pub(super) fn lets_in(&self, neighbour: &str, published: bool) -> bool {
+        let by = |option: &str| neighbour == "router" && self.options.contains(option);
+        by("open_interfaces=up1") || (published && by("trusted_interfaces=up1"))
+    }
+
+    /// Whether both sides of a way between networks let it be.
+    pub(super) fn isolates_from(&self, other: &Self) -> bool {
+        let is = |network: &Self, isolate: &str| network.options.contains(&format!("isolate={isolate}"));
+        let lifted = |one: &Self, two: &Self| is(one, "off") && (is(two, "off") || is(two, "normal"));
+        !lifted(self, other) && !lifted(other, self)
     }
 
     pub(super) fn is_isolated(&self) -> bool {
@@ -141,6 +246,10 @@ impl Topology {
         std::fs::write(tmp.join("prober.py"), PROBER).expect("an own directory");
         let (wire, router) = (host.neighbour("wire", 0), host.neighbour("router", 1));
         wire.ok("ip route add 10.99.1.0/24 via 10.99.0.1; ip -6 route add fd99:1::/64 via fd99:0::1");
+        host.ok(format!(
+            "ip addr add {}/24 dev up0; ip addr add {}/128 dev up0 nodad preferred_lft 0",
+            CHOSEN[0], CHOSEN[1]
+        ));
         router.ok("ip route add 10.99.0.0/24 via 10.99.1.1; ip -6 route add fd99:0::/64 via fd99:1::1");
         for network in &NETWORKS {
             let [v4, v6] = network.subnets();
@@ -173,6 +282,13 @@ impl Topology {
             assert!(within(Duration::from_secs(20), || socket.exists()), "the prober of {name} does not start");
         }
         Self { host, _probers: probers }
+    }
+
+    /// The link-local address of an interface of the host, or of a neighbour; none where IPv6 is off on it.
+    pub(super) fn link_local(&self, neighbour: Option<&str>, interface: &str) -> Option<String> {
+        let at = neighbour.map_or_else(String::new, |name| format!("-n {name}"));
+        let list = format!("ip {at} -6 -o addr show dev {interface} scope link");
+        Some(self.host.ok(list + " | awk '{print $4}' | cut -d/ -f1 | head -n 1")).filter(|address| !address.is_empty())
     }
 }
 
