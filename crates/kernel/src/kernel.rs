@@ -27,6 +27,9 @@ pub trait Kernel: Send + Sync {
     /// What the host itself is connected to.
     fn host_networks(&self) -> Result<HostNetworks>;
 
+    /// What there is to know of a device of the host that others are to share; none where there is no such device.
+    fn device(&self, name: &str) -> Result<Option<Device>>;
+
     /// Deletes links for good and waits until they are gone. The links must carry `group`
     /// (see [`Link::group`](crate::Link)); all links of the group go in one request, because a
     /// single deletion waits about 20 ms for an RCU grace period and many share it.
@@ -106,6 +109,31 @@ pub struct HostPrefix {
     pub net: IpNet,
     /// The interface it belongs to.
     pub link: Option<String>,
+}
+
+/// A device of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Its kind as `ip -d link` names it, `physical` where it has none.
+    pub kind: String,
+    /// Its MAC address.
+    pub mac: Option<MacAddr>,
+    /// Administratively up.
+    pub up: bool,
+    /// It leads back to the host itself.
+    pub loopback: bool,
+    /// Its frames are those of Ethernet.
+    pub ethernet: bool,
+    /// A radio that knows one MAC address.
+    pub wireless: bool,
+    /// What it is a part of: name and kind, such as that of a bridge or a bond.
+    pub master: Option<(String, String)>,
+    /// The device that it shares, and its tag where it is a VLAN.
+    pub parent: Option<(String, Option<u16>)>,
+    /// The text that names its owner (ifalias).
+    pub alias: Option<String>,
+    /// Other devices of the host that share it: name, kind, and the tag of a VLAN.
+    pub sharers: Vec<(String, String, Option<u16>)>,
 }
 
 /// Links to delete.

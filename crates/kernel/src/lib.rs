@@ -23,7 +23,7 @@ mod watch;
 
 pub use fake::FakeKernel;
 pub use inspect::{Decision, Hook, Inspect, Origin, Packet, Passed, Probe, ProbeResult, Rules, Way};
-pub use kernel::{Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
+pub use kernel::{Device, Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
 pub use linux::Linux;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -32,7 +32,8 @@ pub use netns::Netns;
 pub use plan::{Change, Plan};
 pub use surrounded::{Around, Call, Surrounded};
 pub use value::{
-    Address, Bridge, BridgePort, Entry, FdbEntry, Key, Link, LinkKind, MacvlanMode, Neighbour, NftData, NftElement,
-    NftFamily, NftField, NftTable, Owner, Passage, Place, PortState, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    Address, Bridge, BridgePort, Entry, FdbEntry, Ipvlan, IpvlanFlag, IpvlanMode, Key, Link, LinkKind, Macvlan,
+    MacvlanMode, Neighbour, NftData, NftElement, NftFamily, NftField, NftTable, Owner, Passage, Place, PortState,
+    Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 pub use watch::{Extent, Watch};

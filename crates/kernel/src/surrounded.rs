@@ -1,4 +1,4 @@
-use crate::{Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch};
+use crate::{Device, Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path, sync::Arc};
 
@@ -70,6 +70,10 @@ impl<A: Around> Kernel for Surrounded<A> {
     fn host_networks(&self) -> Result<HostNetworks> {
         self.call(Call::HostNetworks, |kernel| kernel.host_networks())
     }
+    fn device(&self, name: &str) -> Result<Option<Device>> {
+        self.call(Call::Observe, |kernel| kernel.device(name))
+    }
+
     fn retire_links(&self, retirement: &Retirement) -> Result<()> {
         self.call(Call::RetireLinks, |kernel| kernel.retire_links(retirement))
     }

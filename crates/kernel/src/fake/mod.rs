@@ -2,9 +2,12 @@
 
 mod nft;
 mod objects;
+mod parents;
 mod watch;
 
-use crate::{Change, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch};
+use crate::{
+    Change, Device, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch,
+};
 use linkspan_model::{Error, MacAddr, PortRange, Protocol, Result};
 use objects::Objects;
 use std::{
@@ -202,6 +205,10 @@ impl Kernel for FakeKernel {
 
     fn host_networks(&self) -> Result<HostNetworks> {
         Ok(self.state().host.clone())
+    }
+
+    fn device(&self, name: &str) -> Result<Option<Device>> {
+        Ok(self.state().objects.device(name))
     }
 
     fn retire_links(&self, retirement: &Retirement) -> Result<()> {

@@ -26,7 +26,8 @@ pub(super) fn rank(change: &Change) -> u8 {
     let of = |value: &Value| match value {
         Value::Table(_) => 0,
         Value::Element(_) => 1,
-        Value::Link(Link { kind: LinkKind::VethPeer, .. }) => 5,
+        Value::Link(Link { kind: LinkKind::VethPeer | LinkKind::Macvlan(_) | LinkKind::Ipvlan(_), .. }) => 5,
+        Value::Link(Link { kind: LinkKind::Vlan { parent, .. }, .. }) => 3 + u8::from(parent.contains('.')),
         Value::Link(link) if link.master.is_none() => 2,
         Value::Link(link) if !link.is_port() => 3,
         Value::Link(_) => 4,
@@ -41,8 +42,15 @@ pub(super) fn rank(change: &Change) -> u8 {
 }
 
 /// A link in the terms of `wanted`: what that leaves to the kernel is left out.
-fn as_wanted(found: &Link, wanted: &Link) -> Link {
+fn as_wanted(found: &Link, wanted: &Link, parent_is_down: bool) -> Link {
+    let mut kind = found.kind.clone();
+    if let (LinkKind::Macvlan(found), LinkKind::Macvlan(wanted)) = (&mut kind, &wanted.kind) {
+        found.bc_queue_len = found.bc_queue_len.filter(|_| wanted.bc_queue_len.is_some());
+    }
+    let follows = matches!(found.kind, LinkKind::Vlan { .. }) && parent_is_down;
     Link {
+        kind,
+        up: if follows { wanted.up } else { found.up },
         mac: found.mac.filter(|_| wanted.mac.is_some()),
         mtu: found.mtu.filter(|_| wanted.mtu.is_some()),
         alias: found.alias.clone().filter(|_| wanted.alias.is_some()),
@@ -188,9 +196,8 @@ impl Objects {
                         _ => return Err(Error::invalid(format!("{master} takes no {}", link.kind.name()))),
                     }
                 }
-                if let LinkKind::Macvlan { parent, .. } = &link.kind {
-                    self.link(&Place::Host, parent)?;
-                }
+                self.check_parent(place, link)?;
+                self.check_port(link)?;
             }
             Value::Address(Address { link, .. }) => self.link(place, link).map(drop)?,
             Value::Neighbour(neighbour) => self.link(place, &neighbour.link).map(drop)?,
@@ -204,7 +211,23 @@ impl Objects {
             Value::Table(_) | Value::Element(_) | Value::Passage(_) => {}
         }
         self.values.insert((place.clone(), value.key()), value.clone());
+        if let Value::Link(link) = value {
+            self.spread(place, link);
+        }
         Ok(())
+    }
+
+    /// Every link of every namespace.
+    pub(super) fn every_link(&self) -> impl Iterator<Item = (&Place, &Link)> {
+        self.values.iter().filter_map(|((place, _), value)| match value {
+            Value::Link(link) => Some((place, link)),
+            _ => None,
+        })
+    }
+
+    /// Writes a value as it is.
+    pub(super) fn put(&mut self, place: Place, value: Value) {
+        self.values.insert((place, value.key()), value);
     }
 
     /// A next hop must be in the subnet of an address of the link, and the link up.
@@ -279,6 +302,9 @@ impl Objects {
                 port.port = None;
             }
         }
+        for (at, other) in self.going_with(place, name) {
+            self.remove_link(&at, &other);
+        }
         match &link.kind {
             LinkKind::Veth { peer, peer_place } => self.remove_link(&peer_place.clone(), &peer.clone()),
             LinkKind::VethPeer => {
@@ -321,7 +347,10 @@ impl Objects {
                 // What is in a link that must be made anew goes with it.
             } else if let Some(found) = self.values.get(&(place.clone(), key.clone())) {
                 let found = match (found, value) {
-                    (Value::Link(found), Value::Link(wanted)) => Value::Link(as_wanted(found, wanted)),
+                    (Value::Link(found), Value::Link(wanted)) => {
+                        let parent = found.kind.parent().and_then(|name| self.link(&Place::Host, name).ok());
+                        Value::Link(as_wanted(found, wanted, parent.is_some_and(|parent| !parent.up)))
+                    }
                     _ => found.clone(),
                 };
                 seen.insert(place.clone(), owner, found);

@@ -3,6 +3,7 @@
 mod announce;
 mod apply;
 mod conntrack;
+mod device;
 mod features;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -21,7 +22,7 @@ mod rtnl;
 mod sysctl;
 mod watch;
 
-use crate::{Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch};
+use crate::{Device, Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch};
 use linkspan_model::{Error, ErrorClass, MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path};
 
@@ -85,6 +86,10 @@ impl Kernel for Linux {
 
     fn host_networks(&self) -> Result<HostNetworks> {
         self.host.enter(host::networks)?
+    }
+
+    fn device(&self, name: &str) -> Result<Option<Device>> {
+        self.host.enter(|| device::find(name))?
     }
 
     fn retire_links(&self, retirement: &Retirement) -> Result<()> {

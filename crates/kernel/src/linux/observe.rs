@@ -2,12 +2,12 @@
 
 use super::{
     Entered, Linux, nft, passage,
-    rtnl::{RtSocket, observe as seen},
+    rtnl::{RtSocket, link::DRAIN, observe as seen},
     sysctl,
 };
 use crate::{
-    Address, Bridge, BridgePort, FdbEntry, Link, LinkKind, MacvlanMode, Neighbour, Owner, Passage, Place, PortState,
-    Route, RouteKind, Sysctl, Value, Values,
+    Address, Bridge, BridgePort, FdbEntry, Ipvlan, Link, LinkKind, Macvlan, MacvlanMode, Neighbour, Owner, Passage,
+    Place, PortState, Route, RouteKind, Sysctl, Value, Values,
 };
 use ipnet::IpNet;
 use linkspan_model::{MacAddr, Result};
@@ -33,15 +33,30 @@ pub(super) fn observe(linux: &Linux, wanted: &Values, prefix: &str) -> Result<Va
         places.entry(place).or_default().push((&entry.owner, &entry.value));
     }
     let mut values = Values::new();
+    // The host comes first: what shares its devices is in other namespaces.
+    let mut devices = Devices::default();
     for (place, wanted) in places {
         let prefix = if *place == Place::Host { prefix } else { "" };
-        match linux.enter(place, || look(place, &wanted, prefix, &mut values)) {
+        match linux.enter(place, || look(place, &wanted, prefix, &mut devices, &mut values)) {
             // A namespace that has gone holds nothing.
             Entered::Gone(_) => {}
             Entered::Done(result) => result?,
         }
     }
     Ok(values)
+}
+
+/// The devices of the host, by index.
+#[derive(Default)]
+struct Devices(BTreeMap<u32, String>);
+
+impl Devices {
+    /// The one with `index`; `wanted` where that has gone or goes by another name, which takes nothing from who shares it.
+    fn named(&self, index: Option<u32>, wanted: &str) -> String {
+        let there = self.0.values().any(|name| name == wanted);
+        let found = index.and_then(|index| self.0.get(&index)).filter(|_| there);
+        found.map_or_else(|| wanted.to_owned(), Clone::clone)
+    }
 }
 
 /// A namespace, read whole.
@@ -85,8 +100,17 @@ impl Scene {
     }
 }
 
-fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut Values) -> Result<()> {
+fn look(
+    place: &Place,
+    wanted: &[(&Owner, &Value)],
+    prefix: &str,
+    devices: &mut Devices,
+    values: &mut Values,
+) -> Result<()> {
     let scene = Scene::read()?;
+    if *place == Place::Host {
+        devices.0 = scene.links.iter().map(|link| (link.index, link.name.clone())).collect();
+    }
     let mut neighbours = None;
     // What is in a link that must be made anew goes with it.
     let doomed: HashSet<&str> = wanted
@@ -96,7 +120,8 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
             _ => None,
         })
         .filter(|link| {
-            scene.link(&link.name).is_some_and(|seen| as_wanted(&scene, seen, link).kind.is_fixed_against(&link.kind))
+            let seen = scene.link(&link.name).map(|seen| as_wanted(&scene, devices, seen, link));
+            seen.is_some_and(|seen| seen.kind.is_fixed_against(&link.kind))
         })
         .map(|link| link.name.as_str())
         .collect();
@@ -110,7 +135,7 @@ fn look(place: &Place, wanted: &[(&Owner, &Value)], prefix: &str, values: &mut V
     for (owner, value) in wanted {
         let found = match value {
             value if is_doomed(value) => None,
-            Value::Link(link) => scene.link(&link.name).map(|seen| Value::Link(as_wanted(&scene, seen, link))),
+            Value::Link(link) => scene.link(&link.name).map(|seen| Value::Link(as_wanted(&scene, devices, seen, link))),
             Value::Address(address) => scene.addresses.contains(address).then(|| (*value).clone()),
             Value::Route(route) => scene.routes.iter().find(|seen| same_route(seen, route)).map(|seen| {
                 Value::Route(Route {
@@ -193,15 +218,19 @@ fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
         }),
         Some(InfoKind::Veth) => LinkKind::VethPeer,
         Some(InfoKind::Dummy) => LinkKind::Dummy,
+        Some(kind) if kind.to_string() == DRAIN => LinkKind::Dummy,
         Some(InfoKind::Vrf) => LinkKind::Vrf { table: seen.table.unwrap_or_default() },
         None if seen.name == "lo" => LinkKind::Loopback,
         other => match (&seen.vxlan, seen.macvlan.and_then(macvlan_mode)) {
             (Some(vxlan), _) => LinkKind::Vxlan(vxlan.clone()),
             (_, Some(mode)) => {
-                let parent = seen.parent.filter(|_| !seen.parent_elsewhere).and_then(|index| scene.name(index));
-                LinkKind::Macvlan { parent: parent.unwrap_or_default(), mode }
+                LinkKind::Macvlan(Macvlan { parent: parent(scene, seen), mode, bc_queue_len: seen.bc_queue_len })
             }
-            _ => LinkKind::Other(other.as_ref().map_or_else(|| "physical".to_owned(), ToString::to_string)),
+            _ => match (seen.ipvlan, seen.vlan) {
+                (Some((mode, flag)), _) => LinkKind::Ipvlan(Ipvlan { parent: parent(scene, seen), mode, flag }),
+                (_, Some(id)) => LinkKind::Vlan { parent: parent(scene, seen), id },
+                _ => LinkKind::Other(other.as_ref().map_or_else(|| "physical".to_owned(), ToString::to_string)),
+            },
         },
     };
     let master = seen.master.and_then(|index| scene.name(index));
@@ -223,6 +252,11 @@ fn plain(scene: &Scene, seen: &seen::SeenLink) -> Link {
     }
 }
 
+/// The device that a link shares, where that is in the same namespace.
+fn parent(scene: &Scene, seen: &seen::SeenLink) -> String {
+    seen.parent.filter(|_| !seen.parent_elsewhere).and_then(|index| scene.name(index)).unwrap_or_default()
+}
+
 fn macvlan_mode(mode: MacVlanMode) -> Option<MacvlanMode> {
     match mode {
         MacVlanMode::Bridge => Some(MacvlanMode::Bridge),
@@ -234,14 +268,26 @@ fn macvlan_mode(mode: MacVlanMode) -> Option<MacvlanMode> {
 }
 
 /// A link in the terms of `wanted`: what that leaves to the kernel is left out.
-fn as_wanted(scene: &Scene, seen: &seen::SeenLink, wanted: &Link) -> Link {
+fn as_wanted(scene: &Scene, devices: &Devices, seen: &seen::SeenLink, wanted: &Link) -> Link {
     let mut link = plain(scene, seen);
     match (&mut link.kind, &wanted.kind) {
         // The kernel does not show the far end of a veth pair by name.
         (seen @ LinkKind::VethPeer, LinkKind::Veth { .. }) => *seen = wanted.kind.clone(),
-        // Nor a parent in another namespace.
-        (LinkKind::Macvlan { parent, .. }, LinkKind::Macvlan { parent: wanted, .. }) if seen.parent_elsewhere => {
-            parent.clone_from(wanted);
+        (LinkKind::Macvlan(found), LinkKind::Macvlan(wanted)) => {
+            found.bc_queue_len = found.bc_queue_len.filter(|_| wanted.bc_queue_len.is_some());
+            // Of a parent in another namespace it shows the index.
+            if seen.parent_elsewhere {
+                found.parent = devices.named(seen.parent, &wanted.parent);
+            }
+        }
+        (LinkKind::Ipvlan(found), LinkKind::Ipvlan(wanted)) if seen.parent_elsewhere => {
+            found.parent = devices.named(seen.parent, &wanted.parent);
+        }
+        // A VLAN is up when its parent is.
+        (LinkKind::Vlan { parent, .. }, LinkKind::Vlan { .. })
+            if scene.link(parent).is_some_and(|parent| !parent.up) =>
+        {
+            link.up = wanted.up;
         }
         (LinkKind::Vxlan(seen), LinkKind::Vxlan(wanted)) if wanted.local.is_none() => seen.local = None,
         _ => {}

@@ -9,6 +9,14 @@ pub(super) fn is_gone(refusal: &Refusal) -> bool {
     matches!(refusal.errno, libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENXIO)
 }
 
+/// A device hands its frames on to one kind of link (netdev_rx_handler_register).
+fn busy(link: &Link) -> Error {
+    let (kind, parent) = (link.kind.name(), link.kind.parent().unwrap_or_default());
+    Error::in_use(format!("{parent} cannot be shared by {kind} links: the kernel says that it is busy"))
+        .held_by("a bridge, a bond, or links of another kind on it")
+        .fix("use another parent, or take it out of there")
+}
+
 /// The error for a change that the kernel refused.
 pub(super) fn refuse(change: &Change, refusal: Refusal) -> Error {
     match (change, refusal.errno) {
@@ -31,6 +39,18 @@ pub(super) fn refuse(change: &Change, refusal: Refusal) -> Error {
             let link = &address.link;
             Error::unsupported(format!("{address}: IPv6 is switched off there"))
                 .fix(format!("set net.ipv6.conf.{link}.disable_ipv6 to 0, or do without IPv6"))
+        }
+        (Change::Create(_, Value::Link(Link { kind: LinkKind::Vlan { parent, id }, name, .. })), libc::EEXIST)
+            if matches!(index(name), Ok(None)) =>
+        {
+            Error::exists(format!("VLAN {id} of {parent} already exists under another name"))
+                .fix("give that name as the parent, or remove it")
+        }
+        (Change::Create(_, Value::Link(link)), libc::EBUSY) if link.kind.parent().is_some() => busy(link),
+        (Change::Create(_, Value::Link(Link { kind: LinkKind::Macvlan(macvlan), .. })), libc::EINVAL) => {
+            let parent = &macvlan.parent;
+            Error::invalid(format!("the kernel makes no macvlan on {parent}"))
+                .fix("a device that is passed through has one link, and one that is shared is passed through to none; it must be Ethernet")
         }
         (Change::Create(_, value), libc::EEXIST) => {
             Error::exists(format!("{value} already exists")).fix("remove it, or choose another name or address")

@@ -1,4 +1,4 @@
-use super::Place;
+use super::{Ipvlan, Macvlan, Place};
 use linkspan_model::MacAddr;
 use std::{fmt, net::IpAddr};
 
@@ -59,15 +59,20 @@ pub enum LinkKind {
     /// The end of a veth pair that comes and goes with its peer.
     VethPeer,
     /// A macvlan device.
-    Macvlan {
-        /// The device it shares, in the host's namespace.
+    Macvlan(Macvlan),
+    /// An ipvlan device.
+    Ipvlan(Ipvlan),
+    /// A device for the frames of another one that carry a VLAN tag (802.1Q). The kernel holds it down while its parent is
+    /// down, and brings it up with it.
+    Vlan {
+        /// The device that carries the tagged frames, in the host's namespace.
         parent: String,
-        /// How siblings reach each other.
-        mode: MacvlanMode,
+        /// The tag.
+        id: u16,
     },
     /// A VXLAN tunnel end.
     Vxlan(Vxlan),
-    /// A device that drops what it is sent.
+    /// A device that drops what it is sent: a `dummy`, or an `ifb` where the kernel has none.
     Dummy,
     /// A routing domain (VRF): links that have it as their master are routed by its table alone.
     Vrf {
@@ -109,19 +114,6 @@ pub enum PortState {
     Disabled,
 }
 
-/// How macvlan siblings reach each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacvlanMode {
-    /// Directly.
-    Bridge,
-    /// Not at all.
-    Private,
-    /// Through the outside switch.
-    Vepa,
-    /// One device alone, with the parent's MAC.
-    Passthru,
-}
-
 /// A VXLAN tunnel end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vxlan {
@@ -142,7 +134,9 @@ impl LinkKind {
             Self::Loopback => "loopback",
             Self::Bridge(_) => "bridge",
             Self::Veth { .. } | Self::VethPeer => "veth",
-            Self::Macvlan { .. } => "macvlan",
+            Self::Macvlan(_) => "macvlan",
+            Self::Ipvlan(_) => "ipvlan",
+            Self::Vlan { .. } => "vlan",
             Self::Vxlan(_) => "vxlan",
             Self::Dummy => "dummy",
             Self::Vrf { .. } => "vrf",
@@ -150,10 +144,22 @@ impl LinkKind {
         }
     }
 
+    /// The device of the host that a link of this kind shares and goes with.
+    pub fn parent(&self) -> Option<&str> {
+        match self {
+            Self::Macvlan(Macvlan { parent, .. }) | Self::Ipvlan(Ipvlan { parent, .. }) | Self::Vlan { parent, .. } => {
+                Some(parent)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a link of this kind cannot become one of kind `other` but by being made anew.
     pub(crate) fn is_fixed_against(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Bridge(_), Self::Bridge(_)) => false,
+            (Self::Macvlan(seen), Self::Macvlan(wanted)) => !seen.can_become(wanted),
+            (Self::Ipvlan(seen), Self::Ipvlan(wanted)) => seen.parent != wanted.parent,
             // The kernel does not tell which end made the other.
             (Self::Veth { .. } | Self::VethPeer, Self::Veth { .. } | Self::VethPeer) => false,
             _ => self != other,

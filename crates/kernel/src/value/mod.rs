@@ -3,13 +3,15 @@
 mod address;
 mod link;
 mod nft;
+mod parent;
 mod passage;
 mod route;
 mod sysctl;
 
 pub use address::{Address, FdbEntry, Neighbour};
-pub use link::{Bridge, BridgePort, Link, LinkKind, MacvlanMode, PortState, Vxlan};
+pub use link::{Bridge, BridgePort, Link, LinkKind, PortState, Vxlan};
 pub use nft::{NftData, NftElement, NftFamily, NftField, NftTable};
+pub use parent::{Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode};
 pub use passage::Passage;
 pub use route::{Route, RouteKind};
 pub use sysctl::Sysctl;

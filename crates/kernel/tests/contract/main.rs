@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod parents;
 mod witnesses;
 
 use linkspan_kernel::{
@@ -12,6 +13,7 @@ use linkspan_kernel::{
 };
 use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
 use linkspan_testkit::Scratch;
+use parents::*;
 use std::{path::PathBuf, process::Command};
 
 /// A kernel, and a directory for namespaces.
@@ -146,6 +148,12 @@ contract!(
     a_link_of_another_kind_is_seen_as_such,
     kinds_of_link_are_asked_for,
     a_bridge_enters_and_leaves_a_vrf,
+    a_macvlan_is_born_where_it_is_wanted,
+    what_cannot_be_shared_is_refused,
+    what_shares_a_device_goes_with_it,
+    a_device_is_described,
+    ipvlans_have_the_mode_of_the_last_one,
+    vlans_are_up_when_their_parent_is,
 );
 
 fn what_is_made_is_seen_as_it_was_wanted(bench: &Bench) {

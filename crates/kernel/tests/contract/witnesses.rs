@@ -71,7 +71,7 @@ fn other_kinds_of_link_neighbours_and_forwarding_entries() {
         (host, Value::Link(bridge("br0"))),
         (host, address("br0", "10.9.0.1/24")),
         (host, Value::Link(Link { master: Some("br0".into()), ..link("vx0", LinkKind::Vxlan(vxlan)) })),
-        (host, Value::Link(link("mv0", LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private }))),
+        (host, Value::Link(link("mv0", macvlan("br0", MacvlanMode::Private)))),
         (host, Value::Neighbour(Neighbour { link: "br0".into(), address: "10.9.0.7".parse().unwrap(), mac })),
         (host, Value::Fdb(FdbEntry { link: "vx0".into(), mac, remote: Some("10.9.0.8".parse().unwrap()) })),
         (host, Value::Fdb(FdbEntry { link: "vx0".into(), mac, remote: None })),

@@ -73,7 +73,7 @@ fn what_a_tunnel_was_made_with_is_seen_and_put_right() {
     let values = set(&[
         (at_host, Value::Link(bridge("br0"))),
         (at_host, Value::Link(link("vx0", LinkKind::Vxlan(vxlan)))),
-        (at_host, Value::Link(link("mv0", LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private }))),
+        (at_host, Value::Link(link("mv0", macvlan("br0", MacvlanMode::Private)))),
     ]);
     shell(
         "ip link add br0 type bridge mcast_snooping 0 && ip link add vx0 type vxlan id 43 dstport 4790 local 10.9.0.2 && \
@@ -92,7 +92,7 @@ fn what_a_tunnel_was_made_with_is_seen_and_put_right() {
 fn what_others_depend_on_is_made_first() {
     let host = Host::new();
     let at_host = &Place::Host;
-    let macvlan = LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private };
+    let macvlan = macvlan("br0", MacvlanMode::Private);
     let values = set(&[
         (at_host, Value::Link(link("a0", macvlan))),
         (at_host, Value::Link(bridge("br0"))),

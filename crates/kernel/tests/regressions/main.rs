@@ -7,8 +7,8 @@ mod links;
 mod rollback;
 
 use linkspan_kernel::{
-    Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, MacvlanMode, Neighbour, Owner,
-    Place, Plan, PortState, Retirement, Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    Address, Bridge, BridgePort, Change, FdbEntry, Kernel, Key, Link, LinkKind, Linux, Macvlan, MacvlanMode, Neighbour,
+    Owner, Place, Plan, PortState, Retirement, Route, RouteKind, Sysctl, Value, Values, Vxlan,
 };
 use linkspan_model::{ErrorClass, MacAddr, PortRange, Protocol};
 use linkspan_testkit::Scratch;
@@ -71,6 +71,10 @@ fn set(values: &[(&Place, Value)]) -> Values {
 
 fn link(name: &str, kind: LinkKind) -> Link {
     Link { name: name.into(), kind, mac: None, mtu: None, up: true, master: None, port: None, alias: None, group: 0 }
+}
+
+fn macvlan(parent: &str, mode: MacvlanMode) -> LinkKind {
+    LinkKind::Macvlan(Macvlan { parent: parent.into(), mode, bc_queue_len: None })
 }
 
 fn bridge(name: &str) -> Link {

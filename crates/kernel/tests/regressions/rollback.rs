@@ -55,7 +55,7 @@ fn rollback_goes_on_where_one_step_of_it_fails() {
     shell(&format!("nsenter --net={} ip link set lo up", path.display()));
     let before = set(&[
         // A link that cannot be made again as it was: its parent never existed.
-        (at_host, Value::Link(link("d0", LinkKind::Macvlan { parent: "nowhere".into(), mode: MacvlanMode::Bridge }))),
+        (at_host, Value::Link(link("d0", macvlan("nowhere", MacvlanMode::Bridge)))),
         (at_host, address("d1", "10.9.0.1/24")),
         (&place, address("lo", "10.9.9.9/32")),
     ]);
@@ -80,7 +80,7 @@ fn rollback_puts_back_what_went_along() {
     let mac = MacAddr([2, 0, 0, 0, 0, 2]);
     let values = set(&[
         (at_host, Value::Link(bridge("br0"))),
-        (at_host, Value::Link(link("mv0", LinkKind::Macvlan { parent: "br0".into(), mode: MacvlanMode::Private }))),
+        (at_host, Value::Link(link("mv0", macvlan("br0", MacvlanMode::Private)))),
         (at_host, address("br0", "10.9.0.1/24")),
         (at_host, Value::Link(Link { master: Some("br0".into()), ..veth("lsv0", "eth0", &place) })),
         (at_host, table()),

@@ -2,13 +2,16 @@
 
 use super::{Part, Requests, Step, index, made_link};
 use crate::linux::{
-    rtnl::{Request, link},
+    rtnl::{self, Request, link},
     sysctl,
 };
 use crate::{Change, Link, LinkKind, Netns, Place, Plan, PortState, Value};
 use linkspan_failpoint::Point;
 use linkspan_model::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd};
+
+/// How often a number for a link is chosen anew.
+const ATTEMPTS: usize = 8;
 
 impl<'a> Step<'_, 'a> {
     /// New links, and links that change.
@@ -41,9 +44,8 @@ impl<'a> Step<'_, 'a> {
         match &new.kind {
             LinkKind::Loopback | LinkKind::VethPeer => return Ok(()),
             LinkKind::Other(kind) => return Err(Error::unsupported(format!("links of type {kind} are never made"))),
-            LinkKind::Macvlan { parent, .. } => {
-                self.flush_if_made_here(pending, parent)?;
-                references.parent = Some(index(parent)?.ok_or_else(|| no_link(parent, "parent"))?);
+            kind if kind.parent().is_some() => {
+                self.parent(change.place(), kind.parent().unwrap_or_default(), &mut references, pending)?;
             }
             LinkKind::Veth { peer, peer_place } => {
                 if let Place::Netns(path) = peer_place {
@@ -57,15 +59,72 @@ impl<'a> Step<'_, 'a> {
             }
             _ => {}
         }
-        pending.creations.push((change, Part::Making, link::create(new, &references)));
+        let creations = if references.netns.is_some() { &mut pending.from_host } else { &mut pending.creations };
+        creations.push((change, Part::Making, link::create(new, &references)));
         pending.settings.push((change, Part::Making, link::set(&new.name, after_creation(new))));
         Ok(())
+    }
+
+    /// Refers to the device of the host that a link of `place` shares.
+    fn parent(
+        &mut self,
+        place: &Place,
+        parent: &str,
+        references: &mut link::References,
+        pending: &mut Pending<'a>,
+    ) -> Result<()> {
+        let found = if *place == Place::Host {
+            self.flush_if_made_here(pending, parent)?;
+            index(parent)?
+        } else {
+            let netns = Netns::current()?;
+            references.netns = Some(netns.as_fd().as_raw_fd());
+            pending.namespaces.push(netns);
+            self.run.linux.host.enter(|| index(parent))??
+        };
+        references.parent = Some(found.ok_or_else(|| no_link(parent, "parent"))?);
+        Ok(())
+    }
+
+    /// Makes a link that shares a device of the host where the kernel refused because the host itself has one of that
+    /// name, which it looks for in the namespace of the request. By a number that is free in both it looks for nothing else.
+    pub(super) fn beside_a_namesake(
+        &mut self,
+        place: &Place,
+        new: &Link,
+    ) -> Option<std::result::Result<(), rtnl::Refusal>> {
+        let parent = new.kind.parent().filter(|_| *place != Place::Host)?;
+        if index(&new.name).ok()?.is_some() {
+            return None;
+        }
+        let netns = Netns::current().ok()?;
+        let host = self.run.linux.host.enter(|| Some((index(parent).ok()??, indexes()?))).ok()??;
+        let (parent, theirs) = host;
+        let own = indexes()?;
+        let mut outcome = None;
+        // Somebody else may take the same number at the same moment.
+        for number in (2..).filter(|number| !own.contains(number) && !theirs.contains(number)).take(ATTEMPTS) {
+            let references = link::References {
+                parent: Some(parent),
+                netns: Some(netns.as_fd().as_raw_fd()),
+                number: Some(number),
+                ..link::References::default()
+            };
+            let tried = self.host_socket().ok()?.batch(vec![link::create(new, &references)]).remove(0);
+            let taken = matches!(&tried, Err(refusal) if matches!(refusal.errno, libc::EEXIST | libc::EBUSY));
+            outcome = Some(tried);
+            if !taken {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Sends creations and settings; not in one message, because where one is refused since the link
     /// exists already, that link is somebody else's and must not be touched.
     fn flush(&mut self, pending: &mut Pending<'a>) -> Result<()> {
         self.send(std::mem::take(&mut pending.creations), Point::LinksMade)?;
+        self.send_from(true, std::mem::take(&mut pending.from_host), Point::LinksMade)?;
         let mut settings = std::mem::take(&mut pending.settings);
         // When rolling back a refused creation does not end it.
         settings.retain(|(change, ..)| made_link(change).is_none() || self.run.ledger.has_made(change));
@@ -149,9 +208,7 @@ impl<'a> Step<'_, 'a> {
             let settings = link::Settings { port: to.port, ..link::Settings::default() };
             pending.settings.push((change, Part::Making, link::set(&to.name, settings)));
         }
-        if let (LinkKind::Bridge(old), LinkKind::Bridge(new)) = (&from.kind, &to.kind)
-            && old != new
-        {
+        if from.kind != to.kind && matches!(to.kind, LinkKind::Bridge(_) | LinkKind::Macvlan(_) | LinkKind::Ipvlan(_)) {
             pending.settings.push((change, Part::Making, link::reconfigure(to)));
         }
         Ok(())
@@ -162,6 +219,8 @@ impl<'a> Step<'_, 'a> {
 #[derive(Default)]
 struct Pending<'a> {
     creations: Requests<'a>,
+    /// Those that share a device of the host, from another namespace.
+    from_host: Requests<'a>,
     /// What links get once they are made.
     settings: Requests<'a>,
     /// Namespaces that the creations refer to.
@@ -172,7 +231,10 @@ struct Pending<'a> {
 /// addresses as it enters a VRF, and its ports are opened, so that both come after.
 pub(super) fn link_rank(change: &Change) -> u8 {
     match change.value() {
-        Value::Link(Link { kind: LinkKind::Macvlan { .. }, .. }) => 3,
+        Value::Link(Link { kind: LinkKind::Macvlan(_) | LinkKind::Ipvlan(_), .. }) => 5,
+        // A VLAN within another one has the longer name (see `drivers`), and comes after it.
+        Value::Link(Link { kind: LinkKind::Vlan { parent, .. }, .. }) if parent.contains('.') => 4,
+        Value::Link(Link { kind: LinkKind::Vlan { .. }, .. }) => 3,
         Value::Link(link) if link.is_port() => 2,
         Value::Link(Link { master: Some(_), .. }) => 1,
         _ => 0,
@@ -219,4 +281,10 @@ fn no_master(link: &Link, name: &str) -> Error {
 
 fn no_link(name: &str, role: &str) -> Error {
     Error::not_found(format!("{role} {name} does not exist"))
+}
+
+/// Indexes of the links of the calling thread's namespace.
+fn indexes() -> Option<Vec<u32>> {
+    let links = nix::net::if_::if_nameindex().ok()?;
+    Some(links.iter().map(|link| link.index()).collect())
 }

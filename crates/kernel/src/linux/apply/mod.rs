@@ -26,11 +26,11 @@ type ByPlace<'a> = BTreeMap<&'a Place, Vec<&'a Change>>;
 
 pub(super) fn apply(linux: &Linux, plan: &Plan) -> Result<()> {
     plan.changes().iter().try_for_each(check_kind)?;
-    let mut run = Run { plan, ledger: Ledger::default(), rolls_back: false };
-    let Err(error) = run.carry_out(linux) else { return Ok(()) };
+    let mut run = Run { linux, plan, ledger: Ledger::default(), rolls_back: false };
+    let Err(error) = run.carry_out() else { return Ok(()) };
     let undo = run.ledger.undo();
     // A failure of it has been logged where it happened; the caller is told the first one.
-    let _ = Run { plan: &undo, ledger: Ledger::default(), rolls_back: true }.carry_out(linux);
+    let _ = Run { linux, plan: &undo, ledger: Ledger::default(), rolls_back: true }.carry_out();
     Err(error)
 }
 
@@ -66,6 +66,7 @@ fn replaces(change: &Change) -> bool {
 
 /// A plan being carried out.
 struct Run<'a> {
+    linux: &'a Linux,
     plan: &'a Plan,
     ledger: Ledger<'a>,
     /// A plan ends with its first failure; one that rolls another back goes on with all that remains.
@@ -73,13 +74,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn carry_out(&mut self, linux: &Linux) -> Result<()> {
+    fn carry_out(&mut self) -> Result<()> {
         let mut places = ByPlace::new();
         for change in self.plan.changes() {
             places.entry(change.place()).or_default().push(change);
         }
         for (place, changes) in places {
-            match linux.enter(place, || self.in_place(&changes)) {
+            match self.linux.enter(place, || self.in_place(&changes)) {
                 // With the namespace everything in it has gone.
                 Entered::Gone(_) if changes.iter().all(|change| matches!(change, Change::Delete(..))) => {}
                 Entered::Gone(error) | Entered::Done(Err(error)) => self.fail(error)?,
@@ -102,7 +103,7 @@ impl<'a> Run<'a> {
         if !last {
             self.all_rules(&mut rules)?;
         }
-        let mut step = Step { run: self, socket: None };
+        let mut step = Step { run: self, socket: None, host_socket: None };
         step.removals(changes)?;
         step.links(changes)?;
         step.settings(changes)?;
@@ -164,6 +165,8 @@ fn nft_rank(change: &Change) -> u8 {
 struct Step<'s, 'a> {
     run: &'s mut Run<'a>,
     socket: Option<RtSocket>,
+    /// One in the host's namespace, where devices are that links elsewhere share.
+    host_socket: Option<RtSocket>,
 }
 
 /// Requests, each with the change that it belongs to and what it does for it.
@@ -172,6 +175,11 @@ type Requests<'a> = Vec<(&'a Change, Part, Request)>;
 impl<'a> Step<'_, 'a> {
     /// Sends requests; `done` is passed once they are carried out.
     fn send(&mut self, requests: Requests<'a>, done: Point) -> Result<()> {
+        self.send_from(false, requests, done)
+    }
+
+    /// The same, from the namespace of the host where `host` says so.
+    fn send_from(&mut self, host: bool, requests: Requests<'a>, done: Point) -> Result<()> {
         if requests.is_empty() {
             return Ok(());
         }
@@ -181,8 +189,9 @@ impl<'a> Step<'_, 'a> {
             parts.push((change, part));
             messages.push(request);
         }
+        let outcomes = if host { self.host_socket()?.batch(messages) } else { self.socket()?.batch(messages) };
         let mut failures = Vec::new();
-        for ((change, part), outcome) in parts.into_iter().zip(self.socket()?.batch(messages)) {
+        for ((change, part), outcome) in parts.into_iter().zip(outcomes) {
             let outcome = match outcome {
                 Err(refusal) => self.second_try(change, refusal),
                 done => done,
@@ -213,9 +222,25 @@ impl<'a> Step<'_, 'a> {
         }
     }
 
+    fn host_socket(&mut self) -> Result<&mut RtSocket> {
+        match &mut self.host_socket {
+            Some(socket) => Ok(socket),
+            slot => Ok(slot.insert(self.run.linux.host.enter(RtSocket::open)??)),
+        }
+    }
+
     /// Asks in other words where the kernel refused for a reason that is none; the refusal stands otherwise.
     fn second_try(&mut self, change: &'a Change, refusal: Refusal) -> std::result::Result<(), Refusal> {
         let request = match (change, change.value()) {
+            (_, Value::Link(new)) if made_link(change).is_some() && refusal.errno == libc::EEXIST => {
+                return self.beside_a_namesake(change.place(), new).unwrap_or(Err(refusal));
+            }
+            (_, Value::Link(new))
+                if made_link(change).is_some() && new.kind == LinkKind::Dummy && refusal.errno == libc::EOPNOTSUPP =>
+            {
+                let master = new.master.as_deref().and_then(|master| index(master).ok().flatten());
+                Some(link::create_drain(new, master))
+            }
             // A link without IPv6 (see `sysctl::set`) has no setting that keeps it from a link-local address.
             (_, Value::Link(link))
                 if refusal.errno == libc::EAFNOSUPPORT

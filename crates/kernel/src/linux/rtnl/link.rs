@@ -1,15 +1,16 @@
 //! Links as rtnetlink messages.
 
 use super::Request;
-use crate::{BridgePort, Link, LinkKind, MacvlanMode, PortState};
+use crate::{BridgePort, IpvlanFlag, IpvlanMode, Link, LinkKind, MacvlanMode, PortState};
 use linkspan_model::MacAddr;
 use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{
         AfSpecInet6, AfSpecUnspec, BridgeBooleanOptionFlags, BridgeBooleanOptions, In6AddrGenMode, InfoBridge,
-        InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVrf, InfoVxlan,
-        LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
+        InfoBridgePort, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVlan,
+        InfoVrf, InfoVxlan, IpVlanFlags, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+        LinkProtoInfoBridge, MacVlanMode,
     },
 };
 use std::{net::IpAddr, os::fd::RawFd};
@@ -21,6 +22,10 @@ pub(crate) struct References {
     pub(crate) master: Option<u32>,
     /// Index of the parent.
     pub(crate) parent: Option<u32>,
+    /// Namespace that the link is born in, where that is not the one of the request.
+    pub(crate) netns: Option<RawFd>,
+    /// The index that the link gets.
+    pub(crate) number: Option<u32>,
     /// Namespace of a veth's other end.
     pub(crate) peer_netns: Option<RawFd>,
     /// MAC address of a veth's other end.
@@ -32,6 +37,7 @@ pub(crate) struct References {
 /// The request that makes a link, down.
 pub(crate) fn create(link: &Link, references: &References) -> Request {
     let mut message = named(&link.name);
+    message.header.index = references.number.unwrap_or_default();
     let attributes = &mut message.attributes;
     attributes.extend(link.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     // A bridge whose MTU was never changed follows the smallest of its ports'; see `set`.
@@ -39,6 +45,7 @@ pub(crate) fn create(link: &Link, references: &References) -> Request {
     attributes.extend(mtu.map(LinkAttribute::Mtu));
     attributes.extend(references.master.map(LinkAttribute::Controller));
     attributes.extend(references.parent.map(LinkAttribute::Link));
+    attributes.extend(references.netns.map(LinkAttribute::NetNsFd));
     let mut info = vec![LinkInfo::Kind(kind(&link.kind))];
     info.extend(data(&link.kind, references).map(LinkInfo::Data));
     attributes.push(LinkAttribute::LinkInfo(info));
@@ -49,7 +56,9 @@ fn kind(kind: &LinkKind) -> InfoKind {
     match kind {
         LinkKind::Bridge(_) => InfoKind::Bridge,
         LinkKind::Veth { .. } | LinkKind::VethPeer => InfoKind::Veth,
-        LinkKind::Macvlan { .. } => InfoKind::MacVlan,
+        LinkKind::Macvlan(_) => InfoKind::MacVlan,
+        LinkKind::Ipvlan(_) => InfoKind::IpVlan,
+        LinkKind::Vlan { .. } => InfoKind::Vlan,
         LinkKind::Vxlan(_) => InfoKind::Vxlan,
         LinkKind::Dummy | LinkKind::Loopback => InfoKind::Dummy,
         LinkKind::Vrf { .. } => InfoKind::Vrf,
@@ -74,12 +83,30 @@ fn data(kind: &LinkKind, references: &References) -> Option<InfoData> {
             message.attributes.extend(references.peer_mtu.map(LinkAttribute::Mtu));
             Some(InfoData::Veth(InfoVeth::Peer(message)))
         }
-        LinkKind::Macvlan { mode, .. } => Some(InfoData::MacVlan(vec![InfoMacVlan::Mode(match mode {
-            MacvlanMode::Bridge => MacVlanMode::Bridge,
-            MacvlanMode::Private => MacVlanMode::Private,
-            MacvlanMode::Vepa => MacVlanMode::Vepa,
-            MacvlanMode::Passthru => MacVlanMode::Passthrough,
-        })])),
+        LinkKind::Macvlan(macvlan) => {
+            let mode = match macvlan.mode {
+                MacvlanMode::Bridge => MacVlanMode::Bridge,
+                MacvlanMode::Private => MacVlanMode::Private,
+                MacvlanMode::Vepa => MacVlanMode::Vepa,
+                MacvlanMode::Passthru => MacVlanMode::Passthrough,
+            };
+            let queue = macvlan.bc_queue_len.map(InfoMacVlan::BcQueueLen);
+            Some(InfoData::MacVlan([InfoMacVlan::Mode(mode)].into_iter().chain(queue).collect()))
+        }
+        LinkKind::Ipvlan(ipvlan) => {
+            let mode = match ipvlan.mode {
+                IpvlanMode::L2 => IpVlanMode::L2,
+                IpvlanMode::L3 => IpVlanMode::L3,
+                IpvlanMode::L3s => IpVlanMode::L3S,
+            };
+            let flags = match ipvlan.flag {
+                IpvlanFlag::Bridge => IpVlanFlags::empty(),
+                IpvlanFlag::Private => IpVlanFlags::Private,
+                IpvlanFlag::Vepa => IpVlanFlags::Vepa,
+            };
+            Some(InfoData::IpVlan(vec![InfoIpVlan::Mode(mode), InfoIpVlan::Flags(flags)]))
+        }
+        LinkKind::Vlan { id, .. } => Some(InfoData::Vlan(vec![InfoVlan::Id(*id)])),
         LinkKind::Vxlan(vxlan) => {
             let mut data =
                 vec![InfoVxlan::Id(vxlan.vni), InfoVxlan::Port(vxlan.port), InfoVxlan::Learning(vxlan.learning)];
@@ -93,6 +120,15 @@ fn data(kind: &LinkKind, references: &References) -> Option<InfoData> {
         LinkKind::VethPeer | LinkKind::Dummy | LinkKind::Loopback | LinkKind::Other(_) => None,
     }
 }
+
+/// The same request for a device that drops what it is sent, of the other kind that does so.
+pub(crate) fn create_drain(link: &Link, master: Option<u32>) -> Request {
+    let references = References { master, ..References::default() };
+    create(&Link { kind: LinkKind::Other(DRAIN.to_owned()), ..link.clone() }, &references)
+}
+
+/// What drops what it is sent where there is no dummy: an `ifb` to which nothing is redirected.
+pub(crate) const DRAIN: &str = "ifb";
 
 /// Which attributes of a link a change sets.
 #[derive(Clone, Copy, Default)]
@@ -181,7 +217,7 @@ fn named(name: &str) -> LinkMessage {
     message
 }
 
-/// The request that changes the settings of a bridge.
+/// The request that changes what a link of its kind can be changed in.
 pub(crate) fn reconfigure(link: &Link) -> Request {
     let mut message = named(&link.name);
     let mut info = vec![LinkInfo::Kind(kind(&link.kind))];

@@ -1,14 +1,15 @@
 //! Reading links, addresses, routes and neighbours of a namespace.
 
 use super::RtSocket;
-use crate::Vxlan;
+use crate::{IpvlanFlag, IpvlanMode, Vxlan};
 use linkspan_model::{MacAddr, Result};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::AddressMessage,
     link::{
-        BridgeBooleanOptionFlags, BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-        InfoPortData, InfoVrf, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+        BridgeBooleanOptionFlags, BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoIpVlan, InfoKind,
+        InfoMacVlan, InfoPortData, InfoVlan, InfoVrf, InfoVxlan, IpVlanFlags, IpVlanMode, LinkAttribute, LinkFlags,
+        LinkInfo, LinkLayerType, LinkMessage, MacVlanMode,
     },
     neighbour::NeighbourMessage,
     route::RouteMessage,
@@ -23,6 +24,9 @@ pub(crate) struct SeenLink {
     pub(crate) mac: Option<MacAddr>,
     pub(crate) mtu: u32,
     pub(crate) up: bool,
+    pub(crate) loopback: bool,
+    /// Its frames are those of Ethernet.
+    pub(crate) ethernet: bool,
     pub(crate) master: Option<u32>,
     pub(crate) alias: Option<String>,
     pub(crate) group: u32,
@@ -36,6 +40,10 @@ pub(crate) struct SeenLink {
     /// That device is in another namespace, where the index means something else.
     pub(crate) parent_elsewhere: bool,
     pub(crate) macvlan: Option<MacVlanMode>,
+    pub(crate) bc_queue_len: Option<u32>,
+    pub(crate) ipvlan: Option<(IpvlanMode, IpvlanFlag)>,
+    /// The tag of a VLAN.
+    pub(crate) vlan: Option<u16>,
     pub(crate) vxlan: Option<Vxlan>,
     /// The routing table of a VRF.
     pub(crate) table: Option<u32>,
@@ -43,8 +51,13 @@ pub(crate) struct SeenLink {
 
 impl SeenLink {
     pub(crate) fn read(message: LinkMessage) -> Self {
-        let mut seen =
-            Self { index: message.header.index, up: message.header.flags.contains(LinkFlags::Up), ..Self::default() };
+        let mut seen = Self {
+            index: message.header.index,
+            up: message.header.flags.contains(LinkFlags::Up),
+            loopback: message.header.flags.contains(LinkFlags::Loopback),
+            ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+            ..Self::default()
+        };
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => seen.name = name,
@@ -78,6 +91,17 @@ impl SeenLink {
                         InfoMacVlan::Mode(mode) => Some(*mode),
                         _ => None,
                     });
+                    self.bc_queue_len = data.iter().find_map(|item| match item {
+                        InfoMacVlan::BcQueueLen(length) => Some(*length),
+                        _ => None,
+                    });
+                }
+                LinkInfo::Data(InfoData::IpVlan(data)) => self.ipvlan = Some(ipvlan(&data)),
+                LinkInfo::Data(InfoData::Vlan(data)) => {
+                    self.vlan = data.iter().find_map(|item| match item {
+                        InfoVlan::Id(id) => Some(*id),
+                        _ => None,
+                    });
                 }
                 LinkInfo::Data(InfoData::Vxlan(data)) => self.vxlan = Some(vxlan(&data)),
                 LinkInfo::Data(InfoData::Vrf(data)) => {
@@ -100,6 +124,20 @@ impl SeenLink {
             }
         }
     }
+}
+
+fn ipvlan(data: &[InfoIpVlan]) -> (IpvlanMode, IpvlanFlag) {
+    let mut seen = (IpvlanMode::default(), IpvlanFlag::default());
+    for item in data {
+        match item {
+            InfoIpVlan::Mode(IpVlanMode::L3) => seen.0 = IpvlanMode::L3,
+            InfoIpVlan::Mode(IpVlanMode::L3S) => seen.0 = IpvlanMode::L3s,
+            InfoIpVlan::Flags(flags) if flags.contains(IpVlanFlags::Private) => seen.1 = IpvlanFlag::Private,
+            InfoIpVlan::Flags(flags) if flags.contains(IpVlanFlags::Vepa) => seen.1 = IpvlanFlag::Vepa,
+            _ => {}
+        }
+    }
+    seen
 }
 
 fn vxlan(data: &[InfoVxlan]) -> Vxlan {

@@ -46,6 +46,7 @@ impl Refusal {
             libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT => ErrorClass::Unsupported,
             libc::ENOSPC | libc::EXFULL | libc::ENOMEM | libc::ENOBUFS => ErrorClass::Exhausted,
             libc::EBUSY => ErrorClass::InUse,
+            libc::ENETDOWN => ErrorClass::Unavailable,
             libc::EINVAL | libc::ERANGE | libc::ENETUNREACH | libc::EHOSTUNREACH => ErrorClass::Invalid,
             _ => ErrorClass::Internal,
         };
