@@ -1,6 +1,6 @@
 //! The kernel with a watch.
 
-use linkspan_kernel::{Flow, HostNetworks, Kernel, Linux, Place, Plan, Retirement, Values};
+use linkspan_kernel::{Device, Flow, HostNetworks, Kernel, Linux, Place, Plan, Retirement, Values};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
     net::IpAddr,
@@ -48,6 +48,10 @@ impl Kernel for Timed {
 
     fn host_networks(&self) -> Result<HostNetworks> {
         self.timed(Linux::host_networks)
+    }
+
+    fn device(&self, name: &str) -> Result<Option<Device>> {
+        self.timed(|linux| linux.device(name))
     }
 
     /// Behind the answer.
