@@ -99,6 +99,52 @@ fn after_a_reboot_networks_are_back_and_sandboxes_are_gone() {
     host.ok("linkspan run --rm --network app -p 8080:80 -- true");
 }
 
+/// A machine that lost its power: another kernel knows nothing of what the records speak of, and its network comes up
+/// after the daemon.
+#[test]
+fn another_kernel_with_the_old_records_has_the_networks_and_what_is_on_the_host() {
+    let old = host();
+    old.ok("linkspan network create --ipv6 --subnet 10.89.7.0/29 --subnet fd12:89::/64 app; linkspan network create --internal back");
+    old.ok("linkspan network create --subnet 10.89.9.0/24 -o com.docker.network.bridge.host_binding_ipv4=198.51.100.7 bound");
+    let networks = "linkspan network inspect app back bound bridge host none | jq 'del(.[].Containers, .[].Status)'";
+    let before = (old.ok(networks), Snapshot::of(&old));
+    web(&old, "web", "--network app -p 198.51.100.7:8080:80");
+    sleeper(&old, "on-host", "--network host");
+    sleeper(&old, "short", "--network host --rm");
+    old.ok("ip netns add vm; linkspan sandbox create --name vm --netns /run/netns/vm --network app");
+    old.ok("linkspan sandbox create --name lab --network app --network back");
+    old.ok("curl -sSf --unix-socket $LINKSPAN_SOCKET -H 'content-type: application/json' -d '{\"network\":\"app\",\"ipv4\":\"10.89.7.6\"}' http://l/v1/endpoints | jq -e .id");
+    old.kill_daemon();
+
+    let new = host();
+    new.ok(format!("cp -a {}/. $LINKSPAN_STATE_DIR", old.state_dir().display()));
+    drop(old);
+    // Networks are what they were; sandboxes with namespaces of their own or of others have gone with them, and what
+    // they held is free. One on the host's own network stays, with a program that has ended nobody knows how.
+    assert_eq!(new.ok("linkspan ps -a --format '{{.Name}}' | grep -v short"), "on-host");
+    assert_eq!(new.ok(networks), before.0);
+    let ended = || new.ok("linkspan ps -a --format '{{.Name}} {{.Status}}'") == "on-host Exited (255)";
+    assert!(within(Duration::from_secs(10), ended), "{}", new.ok("linkspan ps -a"));
+    new.ok("linkspan rm on-host && linkspan verify");
+    assert!(
+        within(Duration::from_secs(3), || before.1 == Snapshot::of(&new)),
+        "{}",
+        before.1.difference(&Snapshot::of(&new))
+    );
+    // An endpoint of no sandbox keeps its address.
+    says(new.sh("linkspan sandbox create --network app --ip 10.89.7.6").failure(status::IN_USE), &["10.89.7.6"]);
+    // What is started again publishes ports on an address that comes up last.
+    web(&new, "web", "--network name=app,ip=10.89.7.2 -p 198.51.100.7:8080:80");
+    web(&new, "other", "--network bound -p 8081:80");
+    let outside = new.neighbour("outside", 0);
+    outside.ok("ip route add 198.51.100.7 via 10.99.0.1");
+    assert!(outside.fetch("198.51.100.7", 8080).is_none());
+    new.ok("ip addr add 198.51.100.7/32 dev lo");
+    for (port, name) in [(8080, "web"), (8081, "other")] {
+        assert!(outside.fetch("198.51.100.7", port).is_some_and(|text| text.starts_with(name)), "{name}");
+    }
+}
+
 #[test]
 fn commands_at_once_start_one_daemon() {
     let host = host();
