@@ -1,4 +1,6 @@
-use super::{BridgeOptions, antispoof, bridge_name, mtu, options::GatewayMode, owner_of_endpoint, publish, ruleset};
+use super::{
+    BridgeOptions, antispoof, bridge_name, held, mtu, options::GatewayMode, owner_of_endpoint, publish, ruleset,
+};
 use crate::endpoint_options;
 use ipnet::IpNet;
 use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, EndpointSysctl, NetworkRecord};
@@ -139,6 +141,12 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         };
         for element in bindings.iter().flat_map(|binding| publish::elements(binding, address, &comment)) {
             values.insert(Place::Host, &owner, element);
+        }
+        if options.respect_host_firewall {
+            let family = Family::of(address);
+            for element in bindings.iter().flat_map(|binding| held::elements(binding, family, &comment)) {
+                values.insert(Place::Host, &owner, element);
+            }
         }
     }
     for address in endpoint.addresses().map(|net| net.addr()) {

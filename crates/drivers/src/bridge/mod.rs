@@ -3,6 +3,7 @@
 
 mod antispoof;
 mod endpoint;
+mod held;
 mod network;
 mod options;
 mod publish;

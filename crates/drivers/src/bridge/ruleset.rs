@@ -3,7 +3,7 @@
 //! the same few rules however many there are.
 
 use super::{
-    BRIDGE_PREFIX, antispoof, bridge_name,
+    BRIDGE_PREFIX, antispoof, bridge_name, held,
     options::{BridgeOptions, GatewayMode, HostAccess, Isolation},
 };
 use linkspan_engine::NetworkRecord;
@@ -12,7 +12,8 @@ use linkspan_kernel::{
 };
 use linkspan_model::Family;
 
-/// Name of our tables, of family `inet` and, against forged addresses, `bridge`.
+/// Name of our tables, of family `inet`, against forged addresses `bridge`, and for ports that the host's firewall
+/// decides on `ip` and `ip6`.
 pub(super) const TABLE: &str = "linkspan";
 
 /// What stands in the table.
@@ -22,6 +23,8 @@ pub(super) const TABLE: &str = "linkspan";
 ///   and not by its bridge was a frame to 01:80:c2:00:00:0e, which a bridge hands over past all of its hooks.
 /// - `publish`: the destination of published ports, exact addresses before any address, single
 ///   ports before ranges.
+/// - `prerouting`: what is in `held4` and `held6` is translated only once the host's input chains have let it pass
+///   ([`held`]).
 /// - `postrouting`: a connection that a network makes to a port published by itself, or that comes
 ///   from the loopback of the host, must be answered through the host; everything else that
 ///   enters a network keeps the address of its client. What leaves a network gets the address of `snat`, or that of
@@ -46,7 +49,7 @@ fn table() -> Value {
 /// The tables of all networks.
 pub(super) fn tables() -> Values {
     let mut values = Values::new();
-    for table in [table(), antispoof::table()] {
+    for table in [table(), antispoof::table()].into_iter().chain(held::tables()) {
         values.insert(Place::Host, &Owner::new("driver bridge"), table);
     }
     values
@@ -65,6 +68,10 @@ pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     if networks.iter().any(|network| BridgeOptions::parse(&network.spec.options).is_ok_and(|options| options.antispoof))
     {
         insert(antispoof::table());
+    }
+    let held: Vec<&NetworkRecord> = networks.iter().copied().filter(|network| respects(network)).collect();
+    if !held.is_empty() {
+        held::host_values(&held).into_iter().for_each(&mut insert);
     }
     // Other firewalls of the host are asked once for all bridges whose names we chose.
     let named = |network: &NetworkRecord| {
@@ -85,10 +92,25 @@ pub(super) fn host_values(networks: &[&NetworkRecord]) -> Values {
     values
 }
 
+fn respects(network: &NetworkRecord) -> bool {
+    BridgeOptions::parse(&network.spec.options).is_ok_and(|options| options.respect_host_firewall)
+}
+
 /// An element of a set or map of the table.
 pub(super) fn element(set: impl Into<String>, key: Vec<NftField>, data: Option<NftData>, comment: &str) -> Value {
+    element_of(NftFamily::Inet, set, key, data, comment)
+}
+
+/// The same of our table of `family`.
+pub(super) fn element_of(
+    family: NftFamily,
+    set: impl Into<String>,
+    key: Vec<NftField>,
+    data: Option<NftData>,
+    comment: &str,
+) -> Value {
     Value::Element(NftElement {
-        family: NftFamily::Inet,
+        family,
         table: TABLE.to_owned(),
         set: set.into(),
         key,

@@ -3,7 +3,7 @@ use crate::{
     Durability, NetworkRecord, NetworkView, Occupied, Phase, Pool, PoolRequest, RecordChange, Warned,
     desired::SAVED_SYSCTL, state::State,
 };
-use linkspan_kernel::{HostNetworks, Place, Value, Values};
+use linkspan_kernel::{HostNetworks, Key, Place, Value, Values};
 use linkspan_model::{Error, EventAction, EventSubject, Family, NetworkId, NetworkSpec, PoolSpec, Result};
 
 impl Controller {
@@ -138,6 +138,10 @@ impl Controller {
         for (_, _, entry) in wanted.iter() {
             let Value::Sysctl(sysctl) = &entry.value else { continue };
             let path = &sysctl.path;
+            // What we set of links of our own goes with them.
+            if sysctl.link().is_some_and(|link| wanted.get(&Place::Host, &Key::Link(link.to_owned())).is_some()) {
+                continue;
+            }
             if state.settings.contains_key(&format!("{SAVED_SYSCTL}{path}")) {
                 continue;
             }

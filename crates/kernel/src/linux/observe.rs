@@ -127,7 +127,7 @@ fn look(
         .collect();
     let is_doomed = |value: &Value| {
         let link = match value {
-            Value::Sysctl(setting) => sysctl::link_of(&setting.path),
+            Value::Sysctl(setting) => setting.link(),
             value => value.link(),
         };
         link.is_some_and(|link| doomed.contains(link))

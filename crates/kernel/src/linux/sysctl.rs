@@ -1,6 +1,6 @@
 //! Settings below `/proc/sys`, in the network namespace of the calling thread.
 
-use crate::Sysctl;
+use crate::{Sysctl, value::link_of_setting};
 use linkspan_model::{Error, ErrorClass, Result};
 use std::{fs, io, path::PathBuf};
 
@@ -73,7 +73,7 @@ fn lacks_ipv6(path: &str) -> bool {
     if !file("net/ipv6").exists() {
         return true;
     }
-    link_of(path).is_some_and(|link| {
+    link_of_setting(path).is_some_and(|link| {
         !file("net/ipv6/conf").join(link).exists() && matches!(super::apply::index(link), Ok(Some(_)))
     })
 }
@@ -93,18 +93,5 @@ pub(crate) fn restore(sysctl: &Sysctl) -> Result<bool> {
         Some(Err(error)) if error.class() == ErrorClass::NotFound => Ok(false),
         Some(Err(error)) => Err(error),
         Some(Ok(())) | None => Ok(true),
-    }
-}
-
-/// The link whose setting `path` is.
-pub(crate) fn link_of(path: &str) -> Option<&str> {
-    let mut parts = path.split('/');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some("net"), Some("ipv4" | "ipv6" | "mpls"), Some("conf" | "neigh"), Some(link))
-            if !matches!(link, "all" | "default") =>
-        {
-            Some(link)
-        }
-        _ => None,
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn family(family: NftFamily) -> Family {
     match family {
         NftFamily::Inet => Family::Inet,
         NftFamily::Ip => Family::Ipv4,
+        NftFamily::Ip6 => Family::Ipv6,
         NftFamily::Bridge => Family::Bridge,
     }
 }

@@ -15,6 +15,7 @@ pub use parent::{Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode};
 pub use passage::Passage;
 pub use route::{Route, RouteKind};
 pub use sysctl::Sysctl;
+pub(crate) use sysctl::link_of_setting;
 
 use ipnet::IpNet;
 use linkspan_model::MacAddr;

@@ -9,6 +9,8 @@ pub enum NftFamily {
     Inet,
     /// IPv4 alone.
     Ip,
+    /// IPv6 alone.
+    Ip6,
     /// Frames of a bridge.
     Bridge,
 }
@@ -18,6 +20,7 @@ impl fmt::Display for NftFamily {
         f.write_str(match self {
             Self::Inet => "inet",
             Self::Ip => "ip",
+            Self::Ip6 => "ip6",
             Self::Bridge => "bridge",
         })
     }

@@ -26,6 +26,7 @@ mod publish;
 mod readme;
 mod refusals;
 mod resolver;
+mod respect;
 mod run;
 mod scale;
 mod service;

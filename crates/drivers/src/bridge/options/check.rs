@@ -22,6 +22,10 @@ impl BridgeOptions {
         if self.vrf.is_some() {
             self.check_vrf(spec)?;
         }
+        if self.respect_host_firewall && !self.translates_any(spec) {
+            return Err(Error::invalid("option respect_host_firewall on a network whose ports are not the host's")
+                .fix("leave it out: the host's forward chains decide on routed networks, and nothing enters internal ones"));
+        }
         if self.inhibit_ipv4 && !spec.enable_ipv4 {
             return Err(Error::invalid("option inhibit_ipv4 on a network without IPv4").fix("leave one of the two out"));
         }
@@ -84,6 +88,9 @@ impl BridgeOptions {
             () if self.host_bindings != PerFamily::default() => {
                 ("host_binding", "host ports do not lead to networks in a VRF")
             }
+            () if self.respect_host_firewall => {
+                ("respect_host_firewall", "host ports do not lead to networks in a VRF")
+            }
             () if spec.enable_ipv4 && self.mode.v4 == GatewayMode::Isolated => {
                 ("gateway_mode_ipv4=isolated", "the bridge has no address that the VRF could route to")
             }
@@ -93,6 +100,11 @@ impl BridgeOptions {
             () => return Ok(()),
         };
         Err(Error::invalid(format!("option {option} beside vrf: {why}")).fix("leave one of the two out"))
+    }
+
+    fn translates_any(&self, spec: &NetworkSpec) -> bool {
+        let enabled = [(Family::V4, spec.enable_ipv4), (Family::V6, spec.enable_ipv6)];
+        !spec.internal && enabled.into_iter().any(|(family, enabled)| enabled && self.translates(family))
     }
 
     /// Nothing enters or leaves an internal network.
@@ -190,6 +202,9 @@ mod tests {
             ("internal open_interfaces=wg0", "leave out --internal"),
             ("internal isolate=off", "leave out --internal"),
             ("host_binding_ipv6=::1", "add --ipv6"),
+            ("gateway_mode_ipv4=routed respect_host_firewall=true", "forward chains decide"),
+            ("internal respect_host_firewall=true", "nothing enters internal ones"),
+            ("mode=unmanaged bridge=br0 respect_host_firewall=true", "needs rules"),
             ("mode=unmanaged", "add -o bridge=NAME"),
             ("internal mode=unmanaged bridge=br0", "--internal"),
             ("mode=unmanaged bridge=br0 isolate=off", "needs rules"),
@@ -212,7 +227,7 @@ mod tests {
             "v6 vrf=red isolate=strict host_access=false gateway_mode_ipv4=routed mtu=1400 icc=false",
             "internal vrf=red",
             "masquerade=false masquerade_ipv4=true snat_ipv4=10.9.9.9 isolate=true",
-            "v6 gateway_mode_ipv4=routed gateway_mode_ipv6=nat-unprotected masquerade=false",
+            "v6 gateway_mode_ipv4=routed gateway_mode_ipv6=nat-unprotected masquerade=false respect_host_firewall=true",
         ] {
             assert_eq!(refusal(words), None, "{words}");
         }

@@ -55,6 +55,8 @@ pub(super) struct BridgeOptions {
     pub(super) antispoof: bool,
     /// What endpoints reach of the host itself.
     pub(super) host_access: HostAccess,
+    /// The host's own input policy decides on published ports as well.
+    pub(super) respect_host_firewall: bool,
     /// Host addresses that ports are published on where the user names none; every one where there is none here.
     pub(super) host_bindings: PerFamily<Option<IpAddr>>,
     /// Interfaces inside sandboxes are named this and a number.
@@ -83,6 +85,7 @@ impl Default for BridgeOptions {
             icc: true,
             antispoof: true,
             host_access: HostAccess::default(),
+            respect_host_firewall: false,
             host_bindings: PerFamily::default(),
             interface_prefix: None,
             announcing: Announcing::default(),
@@ -91,7 +94,7 @@ impl Default for BridgeOptions {
 }
 
 /// Our short name of each option, and those that others give it.
-const NAMES: [(&str, &[&str]); 26] = [
+const NAMES: &[(&str, &[&str])] = &[
     ("bridge", &["com.docker.network.bridge.name"]),
     ("mode", &[]),
     ("vrf", &[]),
@@ -112,6 +115,7 @@ const NAMES: [(&str, &[&str]); 26] = [
     ("icc", &["com.docker.network.bridge.enable_icc"]),
     ("antispoof", &[]),
     ("host_access", &[]),
+    ("respect_host_firewall", &[]),
     ("host_binding_ipv4", &["com.docker.network.bridge.host_binding_ipv4"]),
     ("host_binding_ipv6", &[]),
     ("interface_prefix", &["com.docker.network.container_iface_prefix"]),
@@ -178,6 +182,7 @@ impl BridgeOptions {
             "icc" => self.icc = boolean(key, text)?,
             "antispoof" => self.antispoof = boolean(key, text)?,
             "host_access" => self.host_access = HostAccess::parse(key, text)?,
+            "respect_host_firewall" => self.respect_host_firewall = boolean(key, text)?,
             // Docker takes an address of either family, and any IPv4 one for any of both.
             "host_binding_ipv4" => {
                 let address: IpAddr = value(key, text, "an address of the host")?;
@@ -215,7 +220,7 @@ mod tests {
         for (short, others) in NAMES {
             for value in ["true", "false", "routed", "1400", "eth", "198.18.0.1"] {
                 let meant = parse(&[(short, value)]).map_err(|error| error.class());
-                for other in others {
+                for other in *others {
                     assert_eq!(parse(&[(other, value)]).map_err(|error| error.class()), meant, "{other}={value}");
                 }
             }

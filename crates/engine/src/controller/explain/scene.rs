@@ -1,6 +1,6 @@
 use super::super::{Controller, startup::LINK_PREFIX};
 use crate::{EndpointRecord, NetworkRecord, Phase, SandboxRecord};
-use linkspan_kernel::{Inspect, Key, Link, Place, Plan, Rules, Value, Values};
+use linkspan_kernel::{Inspect, Key, Link, LinkKind, Place, Plan, Rules, Value, Values};
 use linkspan_model::{NetworkId, Result, SandboxId};
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
 
@@ -101,6 +101,14 @@ impl Scene {
     pub(in super::super) fn is_gateway(&self, network: NetworkId, address: IpAddr) -> bool {
         let pools = self.networks.get(&network).map(|network| network.pools.as_slice()).unwrap_or_default();
         pools.iter().any(|pool| pool.gateway_address() == Some(address))
+    }
+
+    /// The other end of a pair of links whose ends are both in the host.
+    pub(in super::super) fn peer(&self, link: &str) -> Option<String> {
+        match &self.observed.get(&Place::Host, &Key::Link(link.to_owned()))?.value {
+            Value::Link(Link { kind: LinkKind::Veth { peer, peer_place: Place::Host }, .. }) => Some(peer.clone()),
+            _ => None,
+        }
     }
 
     /// Whether the bridge keeps the port from other such ports.

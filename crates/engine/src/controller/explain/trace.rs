@@ -320,8 +320,21 @@ impl<'a> Trace<'a> {
             return Ok(self.end(Verdict::Stopped, "the host's loopback is closed to others".to_owned()));
         }
         let passed = scene.rules.pass(Hook::Input, &self.packet, false);
+        let copied = passed.copied.clone();
         if self.took(passed, "entering programs of the host").is_none() {
             return Ok(None);
+        }
+        if let Some((next_hop, by)) = copied {
+            let exit = match self.kernel.route_to(&Place::Host, next_hop, None)? {
+                Way::Out { link, .. } => scene.peer(&link),
+                _ => None,
+            };
+            let Some(exit) = exit else {
+                return Ok(self.end(Verdict::Unroutable, format!("no pair of links is at {next_hop}")));
+            };
+            self.say(StepKind::Rules, format!("let through to {exit}, to be led on"), Some(by));
+            self.packet.incoming = Some(exit);
+            return self.enter_host();
         }
         if let (Some(protocol), Some(port)) = (self.protocol, self.packet.port) {
             let taken = self.host.check_ports_free(Some(destination), protocol, PortRange::one(port));

@@ -312,8 +312,7 @@ impl<'a> Step<'_, 'a> {
                 Value::Link(Link { kind: LinkKind::VethPeer, .. }) => other_ends.push(change),
                 Value::Link(gone) => links.push((change, Part::Removal, link::delete(&gone.name))),
                 Value::Sysctl(setting) => {
-                    let of_removed = sysctl::link_of(&setting.path)
-                        .is_some_and(|link| self.run.ledger.has_removed_link(place, link));
+                    let of_removed = setting.link().is_some_and(|link| self.run.ledger.has_removed_link(place, link));
                     let restored = sysctl::restore(setting);
                     hit(Point::SettingRestored);
                     match restored {

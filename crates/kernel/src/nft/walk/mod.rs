@@ -101,6 +101,8 @@ pub struct Passed {
     pub may_stop: Vec<Decision>,
     /// Where its destination is led to instead.
     pub translated: Option<(IpAddr, Option<u16>, Decision)>,
+    /// The next hop that it is sent to as a copy, in place of going on.
+    pub copied: Option<(IpAddr, Decision)>,
     /// What gives it another source.
     pub source_changed: Option<Decision>,
 }

@@ -76,6 +76,7 @@ impl<'a, 'p> Walk<'a, 'p> {
         let says = || print::rule(rule, self.table.family, &opts);
         let mut element = None;
         let mut sure = true;
+        let mut copy = None;
         for stmt in &rule.stmts {
             match stmt {
                 Stmt::Match { left, op, right } => match self.matches(left, *op, right, &mut element) {
@@ -83,6 +84,13 @@ impl<'a, 'p> Walk<'a, 'p> {
                     Some(false) => return None,
                     None => sure = false,
                 },
+                Stmt::Dup { addr: Some(next_hop), .. } => copy = text(next_hop).parse().ok(),
+                // A copy that goes on for a packet that does not.
+                Stmt::Verdict(Verdict::Drop) if sure && !self.unsure && copy.is_some() => {
+                    let decision = self.decision(chain, says(), element);
+                    self.passed.copied = copy.map(|next_hop| (next_hop, decision));
+                    return Some(End::Decided);
+                }
                 Stmt::Verdict(verdict) => {
                     let decision = self.decision(chain, says(), element);
                     return self.verdict(verdict, decision, sure, depth);

@@ -26,6 +26,7 @@ use std::net::IpAddr;
   linkspan network create -o isolate=off -o com.docker.network.host_ipv4=198.51.100.7 wide
                                                             open to other such networks, with one address outside
   linkspan network create -o host_access=tcp/22,udp/514 ops members reach these ports of this host
+  linkspan network create --respect-host-firewall dmz       ports also pass this host's input rules
 
 Prints the ID of the network.
 
@@ -57,6 +58,8 @@ Options of driver bridge, or Docker's names for them (com.docker.network…):
   antispoof=BOOL           members send from their own addresses only [true]
   host_access=BOOL|LIST    what members reach of this host beside ping and DNS at the gateway's
                            address: nothing, everything, or ports such as tcp/22,udp/500-510 [false]
+  respect_host_firewall=BOOL
+                           as --respect-host-firewall [false]
   advertise_addr_nmsgs=N, advertise_addr_ms=MS
                            how often and at what interval addresses are announced [1, 1000]
   host_binding_ipv4=IP, host_binding_ipv6=IP
@@ -86,6 +89,9 @@ pub(in crate::cli) struct Args {
     /// Cut the network off from everything but its sandboxes and this host
     #[arg(long)]
     internal: bool,
+    /// Let published ports be reached only by what this host's own input rules let pass
+    #[arg(long)]
+    respect_host_firewall: bool,
     /// Let standalone sandboxes join, on a network of swarm scope
     #[arg(long)]
     attachable: bool,
@@ -170,6 +176,9 @@ impl Args {
         spec.ipam.options = parse::map(&self.ipam_opt);
         spec.routes = self.route;
         spec.options = parse::map(&self.options);
+        if self.respect_host_firewall {
+            spec.options.insert("respect_host_firewall".to_owned(), "true".to_owned());
+        }
         spec.labels = parse::map(&self.label);
         Ok(spec)
     }
