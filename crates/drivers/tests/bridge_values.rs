@@ -155,6 +155,30 @@ fn the_table_stays_while_there_is_a_network() {
     insta::assert_snapshot!(text(&BridgeDriver.host_values(&[&network(|_| {})])));
 }
 
+#[test]
+fn ports_that_the_hosts_firewall_decides_on() {
+    let held = network(|spec| set(spec, "respect_host_firewall=true"));
+    let others = text(&BridgeDriver.host_values(&[&network(|_| {})]));
+    let added: String = text(&BridgeDriver.host_values(&[&held]))
+        .lines()
+        .filter(|line| !others.contains(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let binding = |host_ip: Option<&str>, first, last| PortBinding {
+        host_ip: host_ip.map(|ip| ip.parse().unwrap()),
+        host: PortRange { first, last },
+        sandbox: first,
+        protocol: Protocol::Udp,
+    };
+    let bindings = [binding(None, 80, 80), binding(Some("127.0.0.1"), 81, 81), binding(Some("198.51.100.1"), 90, 99)];
+    let elements: String = endpoint_text(&held, &bindings, None)
+        .lines()
+        .filter(|line| line.contains("held"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    insta::assert_snapshot!(format!("{added}{elements}"));
+}
+
 /// What `options` (`KEY=VALUE`, or `internal`) add to the network (`+`) and take from it (`-`).
 fn difference(options: &[&str]) -> String {
     let with = network(|spec| options.iter().for_each(|option| set(spec, option)));

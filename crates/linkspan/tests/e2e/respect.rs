@@ -1,6 +1,6 @@
 //! Networks whose published ports the host's own input rules decide on as well (ADR 20).
 
-use crate::support::{host, says, serve, sleeper, status, web};
+use crate::support::{answers, host, says, serve, sleeper, status, web};
 use linkspan_testkit::{Host, Place, Snapshot, within};
 use std::time::Duration;
 
@@ -29,13 +29,23 @@ fn close(host: &Host) {
     host.ok(format!("nft delete table inet fw; {FIREWALL}"));
 }
 
-/// What a sandbox at port 8081 of the host says to `place`, by both IP versions.
-fn both(place: &Place<'_>) -> [Option<String>; 2] {
-    ["10.99.0.1", "fd99:0::1"].map(|address| place.fetch(address, 8081))
+/// Port 8081 of the host, by both IP versions.
+const BOTH: [&str; 2] = ["10.99.0.1:8081", "[fd99:0::1]:8081"];
+
+/// Which of these ports of the host answer `place`.
+#[track_caller]
+fn answering<const N: usize>(place: &Place<'_>, targets: [&str; N]) -> Vec<String> {
+    answers(place, &targets.map(str::to_owned))
 }
 
-fn nobody() -> [Option<String>; 2] {
-    [None, None]
+#[track_caller]
+fn all_answer(place: &Place<'_>) -> bool {
+    answering(place, BOTH).len() == BOTH.len()
+}
+
+#[track_caller]
+fn none_answers(place: &Place<'_>) -> bool {
+    answering(place, BOTH).is_empty()
 }
 
 #[test]
@@ -55,12 +65,14 @@ fn published_ports_wait_for_what_the_hosts_input_rules_say() {
     sleeper(&host, "sibling", "--network held");
 
     // The default: a published port is open. Held ones are closed, as a port of the host itself would be.
-    assert!(outside.fetch("10.99.0.1", 8080).is_some());
-    assert_eq!(both(&outside), nobody());
-    for (address, port) in [("10.99.0.1", 9000), ("10.99.0.1", 8083)] {
-        assert_eq!(outside.fetch(address, port), None, "{port}");
-    }
-    assert_eq!((outside.ask("10.99.0.1", 5300), outside.ask("fd99:0::1", 5300)), (None, None));
+    let ports = ["10.99.0.1:8080", BOTH[0], BOTH[1], "10.99.0.1:9000", "10.99.0.1:8083"];
+    assert_eq!(answering(&outside, ports), ports[..1]);
+    std::thread::scope(|scope| {
+        for address in ["10.99.0.1", "fd99:0::1"] {
+            let outside = &outside;
+            scope.spawn(move || assert_eq!(outside.ask(address, 5300), None));
+        }
+    });
     // The host itself is not asked.
     for (address, port) in [("127.0.0.1", 8081), ("10.99.0.1", 8081), ("127.0.0.1", 8084)] {
         assert!(host.here().fetch(address, port).is_some(), "{address} {port}");
@@ -71,17 +83,16 @@ fn published_ports_wait_for_what_the_hosts_input_rules_say() {
     accept(&host, "ip saddr 10.99.0.2 tcp dport { 8081, 9000, 8083 }");
     accept(&host, "ip6 saddr fd99:0::2 tcp dport 8081");
     accept(&host, "iifname up0 udp dport 5300");
-    let [v4, v6] = both(&outside);
-    says(&v4.unwrap_or_default(), &["web", "10.99.0.2"]);
-    says(&v6.unwrap_or_default(), &["web", "fd99:0000:0000:0000:0000:0000:0000:0002"]);
+    says(&outside.fetch("10.99.0.1", 8081).unwrap_or_default(), &["web", "10.99.0.2"]);
+    says(&outside.fetch("fd99:0::1", 8081).unwrap_or_default(), &["web", "fd99:0000:0000:0000:0000:0000:0000:0002"]);
     says(&outside.ask("10.99.0.1", 5300).unwrap_or_default(), &["udp", "10.99.0.2"]);
     says(&outside.ask("fd99:0::1", 5300).unwrap_or_default(), &["udp", "fd99:0000:0000:0000:0000:0000:0000:0002"]);
     for port in [9000, 8083] {
         says(&outside.fetch("10.99.0.1", port).unwrap_or_default(), &["web", "10.99.0.2"]);
     }
-    assert_eq!(both(&aside), nobody());
+    assert!(none_answers(&aside));
     for place in ["plain", "sibling", "web"] {
-        assert_eq!(both(&host.inside(place)), nobody(), "{place}");
+        assert!(none_answers(&host.inside(place)), "{place}");
     }
 
     // Only what begins a connection goes the long way.
@@ -96,10 +107,10 @@ fn published_ports_wait_for_what_the_hosts_input_rules_say() {
     sleeper(&host, "locked", "--network vault");
     accept(&host, "tcp dport 8081");
     for place in ["plain", "sibling", "web"] {
-        assert!(both(&host.inside(place)).iter().all(Option::is_some), "{place}");
+        assert!(all_answer(&host.inside(place)), "{place}");
     }
-    assert_eq!(both(&host.inside("locked")), nobody());
-    assert!(both(&aside).iter().all(Option::is_some));
+    assert!(none_answers(&host.inside("locked")));
+    assert!(all_answer(&aside));
 
     // What is said of it.
     let text = |command: &str| host.sh(command).stdout;
@@ -109,7 +120,7 @@ fn published_ports_wait_for_what_the_hosts_input_rules_say() {
     says(&closed, &["inet fw", "policy drop", "stopped"]);
     let exposure = text("linkspan exposure --format json web");
     says(&exposure, &["inet fw"]);
-    assert_eq!(both(&aside), nobody());
+    assert!(none_answers(&aside));
 
     host.ok("linkspan rm -f web udp sibling locked && linkspan network rm held vault");
     assert!(within(SOON, || before.difference(&Snapshot::of(&host)).is_empty()));
@@ -125,7 +136,7 @@ fn held_ports_survive_flushes_and_the_daemons_end() {
     host.ok("linkspan network create --ipv6 --respect-host-firewall held");
     web(&host, "web", "--network held -p 8081:80");
     accept(&host, "iifname up0 tcp dport 8081");
-    let open = || both(&outside).iter().all(Option::is_some);
+    let open = || all_answer(&outside);
     assert!(open());
     for damage in [
         "nft delete table ip linkspan",
@@ -143,7 +154,7 @@ fn held_ports_survive_flushes_and_the_daemons_end() {
     host.kill_daemon();
     assert!(open(), "without the daemon");
     close(&host);
-    assert_eq!(both(&outside), nobody(), "without the daemon");
+    assert!(none_answers(&outside), "without the daemon");
     assert_eq!(host.sh("linkspan verify").status, 0);
     accept(&host, "iifname up0 tcp dport 8081");
     assert!(open(), "after its restart");
@@ -161,11 +172,11 @@ fn ufw_decides_on_held_ports() {
     host.ok("ufw --force enable");
     host.ok("linkspan network create --ipv6 --respect-host-firewall held");
     web(&host, "web", "--network held -p 8081:80");
-    assert_eq!(both(&outside), nobody());
+    assert!(none_answers(&outside));
     host.ok(
         "ufw allow proto tcp from 10.99.0.2 to any port 8081 && ufw allow proto tcp from fd99:0::2 to any port 8081",
     );
-    assert!(within(SOON, || both(&outside).iter().all(Option::is_some)), "{}", host.ok("nft list ruleset"));
+    assert!(within(SOON, || all_answer(&outside)), "{}", host.ok("nft list ruleset"));
     host.ok("ufw --force reset");
-    assert!(within(SOON, || both(&outside).iter().all(Option::is_some)), "without it");
+    assert!(within(SOON, || all_answer(&outside)), "without it");
 }

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use linkspan_testkit::{Background, Host, Snapshot, banner_tcp, banner_udp, within};
+use linkspan_testkit::{Background, Host, Place, Snapshot, banner_tcp, banner_udp, within};
 use std::time::Duration;
 
 /// Exit statuses of `linkspan`, as `docs/exit-codes.md` documents them.
@@ -108,6 +108,18 @@ pub(crate) fn refuses_all<'a>(host: &Host, cases: impl IntoIterator<Item = (i32,
     }
     before.1.assert_same(&Snapshot::of(host));
     assert_eq!(before.0, records(), "the records are not as before");
+}
+
+/// Which of `targets` (an address and a port) answer `place`, all asked at once.
+#[track_caller]
+pub(crate) fn answers(place: &Place<'_>, targets: &[String]) -> Vec<String> {
+    let probes = targets.iter().map(|target| {
+        let command = format!("socat -T3 -u TCP:{target},connect-timeout=2 - 2>/dev/null | grep -q .");
+        format!("({command} && echo '{target}') &")
+    });
+    let script = format!("{} wait", probes.collect::<Vec<_>>().join(" "));
+    let answered = place.ok(script);
+    targets.iter().filter(|target| answered.lines().any(|line| line == *target)).cloned().collect()
 }
 
 /// A second server in `sandbox`, at TCP port 81.

@@ -1,21 +1,9 @@
 //! Options of bridge networks about the ways in and out: whom a network trusts, as whom it leaves, and where its
 //! sandboxes' packets go.
 
-use crate::support::{hidden, host, says, sleeper, status, web};
+use crate::support::{answers, hidden, host, says, sleeper, status, web};
 use linkspan_testkit::{Background, Place, Snapshot, within};
 use std::time::Duration;
-
-/// Which of `targets` (an address and a port) answer `place`, all asked at once.
-#[track_caller]
-fn answers(place: &Place<'_>, targets: &[String]) -> Vec<String> {
-    let probes = targets.iter().map(|target| {
-        let command = format!("socat -T3 -u TCP:{target},connect-timeout=2 - 2>/dev/null | grep -q .");
-        format!("({command} && echo '{target}') &")
-    });
-    let script = format!("{} wait", probes.collect::<Vec<_>>().join(" "));
-    let answered = place.ok(script);
-    targets.iter().filter(|target| answered.lines().any(|line| line == *target)).cloned().collect()
-}
 
 /// The servers of outside that say who calls.
 fn who_calls<'h>(outside: &Place<'h>) -> [Background; 2] {
