@@ -1,5 +1,6 @@
 //! The kernel with a watch.
 
+use linkspan_kernel::features::Probed;
 use linkspan_kernel::{Device, Flow, HostNetworks, Kernel, Linux, Place, Plan, Retirement, Values};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
@@ -102,6 +103,10 @@ impl Kernel for Timed {
 
     fn has_link_kind(&self, kind: &str) -> Result<bool> {
         self.timed(|linux| linux.has_link_kind(kind))
+    }
+
+    fn features(&self) -> Result<Vec<Probed>> {
+        self.timed(|linux| linux.features())
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

@@ -33,6 +33,6 @@ pub use record::{EndpointRecord, Namespace, NetworkRecord, Phase, Pool, ProcessR
 pub use resolver::{ForwardPolicy, Resolver};
 pub use store::{Durability, RecordChange, Snapshot, Store};
 pub use view::{
-    Difference, DifferenceKind, EndpointView, HostFiles, Info, NetworkView, PoolView, PublishedPort, SandboxView,
-    Verification, Warned,
+    Difference, DifferenceKind, EndpointView, FeatureView, HostFiles, Info, NetworkView, PoolView, PublishedPort,
+    SandboxView, Verification, Warned,
 };

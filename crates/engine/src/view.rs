@@ -211,6 +211,23 @@ pub struct Info {
     pub endpoints: usize,
 }
 
+/// Something that the running kernel has or lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureView {
+    /// Its name.
+    pub name: String,
+    /// Whether it is there.
+    pub present: bool,
+    /// The first kernel that has it.
+    pub since: String,
+    /// The options of the kernel's configuration that it takes, and their modules.
+    pub option: String,
+    /// What asks for it.
+    pub used_by: String,
+    /// What happens where it is missing.
+    pub without: String,
+}
+
 /// How the kernel compares with what is desired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {

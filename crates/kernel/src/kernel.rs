@@ -1,4 +1,4 @@
-use crate::{Inspect, Place, Plan, Values, Watch};
+use crate::{Inspect, Place, Plan, Values, Watch, features::Probed};
 use ipnet::IpNet;
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
@@ -78,6 +78,9 @@ pub trait Kernel: Send + Sync {
     /// Whether the kernel makes links of this kind, named as `ip link` names it. It is asked, and loads a module where it
     /// has one.
     fn has_link_kind(&self, kind: &str) -> Result<bool>;
+
+    /// What the kernel has of [`FEATURES`](crate::features::FEATURES); all of a kernel in memory. Takes tens of milliseconds.
+    fn features(&self) -> Result<Vec<Probed>>;
 
     /// Reads a setting below `/proc/sys` of `place`.
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String>;

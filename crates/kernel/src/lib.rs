@@ -10,6 +10,7 @@
 pub mod confine;
 mod fake;
 pub mod fds;
+pub mod features;
 mod inspect;
 mod kernel;
 mod linux;

@@ -1,4 +1,4 @@
-use crate::{Device, Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch};
+use crate::{Device, Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch, features::Probed};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path, sync::Arc};
 
@@ -112,6 +112,9 @@ impl<A: Around> Kernel for Surrounded<A> {
     }
     fn has_link_kind(&self, kind: &str) -> Result<bool> {
         self.kernel.has_link_kind(kind)
+    }
+    fn features(&self) -> Result<Vec<Probed>> {
+        self.kernel.features()
     }
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {
         self.call(Call::ReadSysctl, |kernel| kernel.read_sysctl(place, path))

@@ -7,8 +7,8 @@ use crate::wire::{
 };
 use hyper::Method;
 use linkspan_engine::{
-    EndpointView, ExplainRequest, Explanation, Exposure, Info, NetworkView, ProcessRecord, SandboxView, Verification,
-    Warned,
+    EndpointView, ExplainRequest, Explanation, Exposure, FeatureView, Info, NetworkView, ProcessRecord, SandboxView,
+    Verification, Warned,
 };
 use linkspan_model::{EndpointSpec, NetworkId, NetworkSpec, Result, SandboxSpec};
 
@@ -19,6 +19,11 @@ impl Client {
     /// [`Controller::info`](linkspan_engine::Controller::info).
     pub fn info(&self) -> Result<Info> {
         self.get("/info")
+    }
+
+    /// [`Controller::features`](linkspan_engine::Controller::features).
+    pub fn features(&self) -> Result<Vec<FeatureView>> {
+        self.get("/features")
     }
 
     /// [`Controller::networks`](linkspan_engine::Controller::networks).

@@ -31,7 +31,7 @@ use axum::{
 };
 use clients::Clients;
 use failure::{Answer, Failure};
-use linkspan_engine::{Controller, ExplainRequest, Explanation, Exposure, Info, Verification};
+use linkspan_engine::{Controller, ExplainRequest, Explanation, Exposure, FeatureView, Info, Verification};
 use linkspan_model::{Error, Event, Result};
 use phase::Phase;
 use std::{
@@ -202,6 +202,7 @@ impl Daemon {
 fn router(daemon: Daemon) -> Router {
     let versioned = Router::new()
         .route("/info", get(info))
+        .route("/features", get(features))
         .route("/networks", get(networks::list).post(networks::create))
         .route("/networks/prune", post(networks::prune))
         .route("/networks/{network}", get(networks::show).delete(networks::remove))
@@ -237,6 +238,10 @@ fn router(daemon: Daemon) -> Router {
 
 async fn info(State(daemon): State<Daemon>) -> Answer<Info> {
     Ok(Json(daemon.controller.info()))
+}
+
+async fn features(State(daemon): State<Daemon>) -> Answer<Vec<FeatureView>> {
+    daemon.call(|controller| controller.features()).await.map(Json)
 }
 
 async fn version(State(daemon): State<Daemon>) -> Json<VersionInfo> {

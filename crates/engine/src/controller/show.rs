@@ -1,8 +1,9 @@
 use super::Controller;
 use crate::{
-    EndpointRecord, EndpointView, Info, NetworkRecord, NetworkView, Phase, PoolView, SandboxRecord, SandboxView, files,
-    gateway, state::State,
+    EndpointRecord, EndpointView, FeatureView, Info, NetworkRecord, NetworkView, Phase, PoolView, SandboxRecord,
+    SandboxView, files, gateway, state::State,
 };
+use linkspan_kernel::features::Probed;
 use linkspan_model::{EndpointId, Family, Result};
 use std::net::IpAddr;
 
@@ -56,6 +57,20 @@ impl Controller {
             sandboxes: state.sandboxes.len(),
             endpoints: state.endpoints.values().filter(|endpoint| endpoint.phase == Phase::Ready).count(),
         }
+    }
+
+    /// What the running kernel has of all that can be asked for; it is tried anew each time.
+    pub fn features(&self) -> Result<Vec<FeatureView>> {
+        let text = |text: &str| text.to_owned();
+        let view = |Probed { feature, present }: Probed| FeatureView {
+            name: text(feature.name),
+            present,
+            since: text(feature.since),
+            option: text(feature.option),
+            used_by: text(feature.used_by),
+            without: text(feature.without),
+        };
+        Ok(self.kernel.features()?.into_iter().map(view).collect())
     }
 
     fn network_view(&self, state: &State, network: &NetworkRecord) -> NetworkView {

@@ -5,6 +5,7 @@ mod objects;
 mod parents;
 mod watch;
 
+use crate::features::{FEATURES, Probed};
 use crate::{
     Change, Device, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch,
 };
@@ -284,6 +285,12 @@ impl Kernel for FakeKernel {
 
     fn has_link_kind(&self, kind: &str) -> Result<bool> {
         Ok(KINDS.contains(&kind) && !self.state().lacks.iter().any(|lacks| lacks == kind))
+    }
+
+    fn features(&self) -> Result<Vec<Probed>> {
+        let lacks = self.state().lacks.clone();
+        let probed = |feature| Probed { feature, present: !lacks.iter().any(|kind| kind == feature.name) };
+        Ok(FEATURES.iter().map(probed).collect())
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

@@ -72,6 +72,18 @@ pub(super) fn flush(flows: &[Flow]) -> Result<usize> {
     .map_err(|error| Error::internal(format!("cannot forget tracked connections: {error}")))
 }
 
+/// Whether tracked connections can be listed, by a socket of its own.
+pub(super) fn can_be_listed() -> bool {
+    let list = || -> io::Result<()> {
+        let mut socket = Socket::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        send(&socket, IPCTNL_MSG_CT_GET, DUMP, 0, &[])?;
+        receive(&socket, |_, _| {})
+    };
+    list().is_ok()
+}
+
 fn with_socket<T>(work: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
     let here = {
         use std::os::unix::fs::MetadataExt;

@@ -22,7 +22,9 @@ mod rtnl;
 mod sysctl;
 mod watch;
 
-use crate::{Device, Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch};
+use crate::{
+    Device, Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch, features::Probed,
+};
 use linkspan_model::{Error, ErrorClass, MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path};
 
@@ -150,6 +152,10 @@ impl Kernel for Linux {
 
     fn has_link_kind(&self, kind: &str) -> Result<bool> {
         Netns::within_a_new_one(|| features::has_link_kind(kind))?
+    }
+
+    fn features(&self) -> Result<Vec<Probed>> {
+        features::probe()
     }
 
     fn read_sysctl(&self, place: &Place, path: &str) -> Result<String> {

@@ -58,6 +58,17 @@ impl Watch for LinuxWatch {
     }
 }
 
+/// Whether a socket of netlink takes a filter.
+pub(super) fn can_filter() -> bool {
+    let socket = Socket::new(NETLINK_NETFILTER);
+    socket.is_ok_and(|socket| SockRef::from(&socket).attach_filter(&only(NEW_GENERATION)).is_ok())
+}
+
+/// Whether a socket of netlink hears of every namespace.
+pub(super) fn can_hear_all() -> bool {
+    Socket::new(NETLINK_ROUTE).is_ok_and(|socket| socket.set_listen_all_namespaces(true).is_ok())
+}
+
 fn listen(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
     let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;

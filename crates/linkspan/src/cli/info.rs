@@ -1,6 +1,6 @@
 use super::{Place, listing};
 use crate::{exit::Outcome, output};
-use linkspan_engine::Info;
+use linkspan_engine::{FeatureView, Info};
 use serde::Serialize;
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use std::path::Path;
   linkspan info
   linkspan info --format '{{.Pid}}'
 
-Fields: .Version .Pid .StateDir .RuntimeDir .Kernel .Drivers .IpamDrivers .Networks .Sandboxes .Endpoints")]
+Fields: .Version .Pid .StateDir .RuntimeDir .Kernel .Drivers .IpamDrivers .Networks .Sandboxes .Endpoints
+.Features (each .Name .Present .Since .Option .UsedBy .Without; see docs/kernels.md)")]
 pub(super) struct Args {
     /// 'json' or a Go template
     #[arg(short, long, value_name = "FORMAT")]
@@ -31,18 +32,32 @@ struct Shown<'a> {
     networks: usize,
     sandboxes: usize,
     endpoints: usize,
+    features: Vec<ShownFeature<'a>>,
+}
+
+/// Something that the running kernel has or lacks.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownFeature<'a> {
+    name: &'a str,
+    present: bool,
+    since: &'a str,
+    option: &'a str,
+    used_by: &'a str,
+    without: &'a str,
 }
 
 pub(super) fn run(args: &Args, place: &Place) -> Outcome {
-    let info = place.client()?.info()?;
+    let client = place.client()?;
+    let (info, features) = (client.info()?, client.features()?);
     match args.format.as_deref() {
-        Some(format) => output::line(listing::json(&shown(&info))?.formatted(format)?),
-        None => output::print(&text(&info)),
+        Some(format) => output::line(listing::json(&shown(&info, &features))?.formatted(format)?),
+        None => output::print(&text(&info, &features)),
     }
     Ok(())
 }
 
-fn shown(info: &Info) -> Shown<'_> {
+fn shown<'a>(info: &'a Info, features: &'a [FeatureView]) -> Shown<'a> {
     Shown {
         version: &info.version,
         pid: info.pid,
@@ -54,10 +69,21 @@ fn shown(info: &Info) -> Shown<'_> {
         networks: info.networks,
         sandboxes: info.sandboxes,
         endpoints: info.endpoints,
+        features: features
+            .iter()
+            .map(|feature| ShownFeature {
+                name: &feature.name,
+                present: feature.present,
+                since: &feature.since,
+                option: &feature.option,
+                used_by: &feature.used_by,
+                without: &feature.without,
+            })
+            .collect(),
     }
 }
 
-fn text(info: &Info) -> String {
+fn text(info: &Info, features: &[FeatureView]) -> String {
     let lines = [
         ("Version", info.version.clone()),
         ("Daemon", format!("pid {}", info.pid)),
@@ -70,5 +96,11 @@ fn text(info: &Info) -> String {
         ("Sandboxes", info.sandboxes.to_string()),
         ("Endpoints", info.endpoints.to_string()),
     ];
-    lines.into_iter().map(|(name, value)| format!("{:<18}{value}\n", format!("{name}:"))).collect()
+    let lines = lines.into_iter().map(|(name, value)| format!("{:<18}{value}\n", format!("{name}:")));
+    let has = features.iter().map(|feature| {
+        let without =
+            if feature.present { "yes".to_owned() } else { format!("no ({}): {}", feature.used_by, feature.without) };
+        format!("  {:<38}{without}\n", feature.name)
+    });
+    lines.chain(["Kernel features:\n".to_owned()]).chain(has).collect()
 }

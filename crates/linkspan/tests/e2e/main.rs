@@ -9,6 +9,7 @@ mod endpoint_options;
 mod endpoints;
 mod ends;
 mod explain;
+mod features;
 mod handover;
 mod heal;
 mod hook;
