@@ -263,6 +263,28 @@ pub const FEATURES: &[Feature] = &[
         without: "sandboxes with a resolver are refused",
     },
     Feature {
+        name: "nftables copies of IPv4",
+        ask: Ask::Rules(
+            NftFamily::Ip,
+            "chain c { type filter hook input priority 300; policy accept; dup to 169.254.200.3 drop; }",
+        ),
+        since: "4.3",
+        option: "`NFT_DUP_IPV4` (nft_dup_ipv4)",
+        used_by: "`--respect-host-firewall`",
+        without: "networks that ask for it are refused",
+    },
+    Feature {
+        name: "nftables copies of IPv6",
+        ask: Ask::Rules(
+            NftFamily::Ip6,
+            "chain c { type filter hook input priority 300; policy accept; dup to 100::3 drop; }",
+        ),
+        since: "4.3",
+        option: "`NFT_DUP_IPV6` (nft_dup_ipv6)",
+        used_by: "`--respect-host-firewall` with `--ipv6`",
+        without: "networks that ask for it are refused",
+    },
+    Feature {
         name: "conntrack netlink",
         ask: Ask::Connections,
         since: "2.6.14",
