@@ -79,7 +79,7 @@ fn run(world: &mut World, seed: u64, operations: usize) {
         model.learn(world);
     }
     println!("{operations} operations: {failed} failed, {crashed} crashed, {refused} refused as predicted");
-    assert!(failed * 50 > operations && crashed * 10 > operations, "faults happen");
+    assert!(failed > 0 && crashed * 10 > operations, "faults happen");
 }
 
 #[allow(clippy::print_stdout, reason = "the seed of a run repeats it")]

@@ -38,7 +38,7 @@ fn kill_each(scene: &Scene, prepare: &dyn Fn(), operation: &str, recover: &dyn F
         }
     }
     println!("{operation}: killed {killed} times of {}", points.len());
-    assert!(killed * 3 >= points.len(), "what a trace has passed is passed again: {killed} of {}", points.len());
+    assert!(killed * 3 >= points.len(), "what a trace has passed is passed again: {killed} of {points:?}");
 }
 
 #[test]
