@@ -43,7 +43,10 @@ impl Daemon {
         let resolver = Arc::new(DnsServer::start(names, runtime.handle().clone()));
         let engine = Controller::start(Parts {
             kernel: Arc::clone(&kernel) as Arc<dyn Kernel>,
-            store: Box::new(SqliteStore::open(&places.path("state"))?),
+            store: Box::new(SqliteStore::open_copied(
+                &places.path("state"),
+                &places.path("run/linkspan.sock.records"),
+            )?),
             resolver: Arc::<DnsServer>::clone(&resolver),
             drivers: vec![Box::new(BridgeDriver), Box::new(HostDriver), Box::new(NoneDriver)],
             ipam: vec![Box::new(PoolIpam::new(PoolConfig::new("fd12:3456:789a::/48".parse()?))?), Box::new(NullIpam)],

@@ -50,4 +50,8 @@ impl Store for PassingStore {
         hit(Point::Committed);
         done
     }
+
+    fn notices(&self) -> Vec<String> {
+        self.0.notices()
+    }
 }

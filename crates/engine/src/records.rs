@@ -43,6 +43,11 @@ impl Records {
         made.is_ok()
     }
 
+    /// What users should know of the records.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        self.store.notices()
+    }
+
     /// Makes what is owed.
     pub(crate) fn settle(&self) -> Result<()> {
         if self.owed().is_empty() { Ok(()) } else { self.commit(&[], Durability::Process) }

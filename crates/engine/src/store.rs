@@ -53,4 +53,9 @@ pub trait Store: Send + Sync {
 
     /// Makes all of `changes` or none of them.
     fn commit(&self, changes: &[RecordChange], durability: Durability) -> Result<()>;
+
+    /// What users should know of its records: that they had to be rebuilt, for example.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

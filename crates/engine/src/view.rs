@@ -209,6 +209,9 @@ pub struct Info {
     pub sandboxes: usize,
     /// Number of endpoints.
     pub endpoints: usize,
+    /// What users should know of the records: that they were rebuilt, for example.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Something that the running kernel has or lacks.

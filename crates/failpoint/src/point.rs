@@ -91,6 +91,18 @@ points! {
     DatabaseCommitted = "database.committed",
     /// The database has its tables.
     DatabasePrepared = "database.prepared",
+    /// The log of a database that nobody is to use has another name.
+    LogSetAside = "database.log_set_aside",
+    /// A database that nobody is to use has another name.
+    DatabaseSetAside = "database.set_aside",
+    /// The database has been made anew from what is known of its records.
+    DatabaseRebuilt = "database.rebuilt",
+    /// The database can be written to.
+    DatabaseOpened = "database.opened",
+    /// A transaction of the copy has its rows.
+    CopyWritten = "copy.written",
+    /// The copy has been made anew.
+    CopyMade = "copy.made",
     /// The directory of a sandbox's files is there.
     FilesDirectory = "files.directory",
     /// A file of a sandbox has been written.

@@ -19,8 +19,16 @@ fn main() {
     // Cargo passes --bench.
     let parent = std::env::args_os().skip(1).find(|a| a != "--bench").map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = tempfile::tempdir_in(parent).unwrap();
-    let store = SqliteStore::open(directory.path()).unwrap();
     println!("store in {}", directory.path().display());
+    let alone = SqliteStore::open(&directory.path().join("alone")).unwrap();
+    measure(&alone);
+    // As the daemon has it: the copy on a tmpfs.
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    println!("with a copy in {}", memory.path().display());
+    measure(&SqliteStore::open_copied(&directory.path().join("copied"), &memory.path().join("copy")).unwrap());
+}
+
+fn measure(store: &SqliteStore) {
     let put = |n, sandbox| PutEndpoint(EndpointRecord { sandbox, ..endpoint(n, 1, None) });
     for existing in [0, 2000] {
         let base = existing * 10;
@@ -28,12 +36,12 @@ fn main() {
             store.commit(&[put(base + n, None)], Process).unwrap();
         }
         println!("beside {existing} endpoints:");
-        run(&store, "  process: new endpoint", Process, 20_000, |n| put(100_000 + n, None));
-        run(&store, "  process: endpoint changed", Process, 20_000, |n| put(100_000 + n, None));
-        run(&store, "  process: endpoint removed", Process, 20_000, |n| {
+        run(store, "  process: new endpoint", Process, 20_000, |n| put(100_000 + n, None));
+        run(store, "  process: endpoint changed", Process, 20_000, |n| put(100_000 + n, None));
+        run(store, "  process: endpoint removed", Process, 20_000, |n| {
             DeleteEndpoint(endpoint(100_000 + n, 1, None).id)
         });
-        run(&store, "  power: network changed", Power, 300, |n| PutNetwork(network(1, &format!("n{n}"))));
+        run(store, "  power: network changed", Power, 300, |n| PutNetwork(network(1, &format!("n{n}"))));
     }
 }
 

@@ -70,7 +70,7 @@ fn one_process_at_a_time() {
 
 #[test]
 fn every_released_schema_opens() {
-    let fixtures = [include_str!("fixtures/schema-1.sql")];
+    let fixtures = [include_str!("fixtures/schema-1.sql"), include_str!("fixtures/schema-2.sql")];
     assert_eq!(fixtures.len() as i32, SCHEMA_VERSION, "each schema has a fixture");
     for sql in fixtures {
         let directory = tempfile::tempdir().unwrap();

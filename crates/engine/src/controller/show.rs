@@ -56,6 +56,7 @@ impl Controller {
             networks: state.networks.len(),
             sandboxes: state.sandboxes.len(),
             endpoints: state.endpoints.values().filter(|endpoint| endpoint.phase == Phase::Ready).count(),
+            warnings: self.store.notices(),
         }
     }
 

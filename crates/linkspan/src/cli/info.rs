@@ -10,7 +10,7 @@ use std::path::Path;
   linkspan info
   linkspan info --format '{{.Pid}}'
 
-Fields: .Version .Pid .StateDir .RuntimeDir .Kernel .Drivers .IpamDrivers .Networks .Sandboxes .Endpoints
+Fields: .Version .Pid .StateDir .RuntimeDir .Kernel .Drivers .IpamDrivers .Networks .Sandboxes .Endpoints .Warnings
 .Features (each .Name .Present .Since .Option .UsedBy .Without; see docs/kernels.md)")]
 pub(super) struct Args {
     /// 'json' or a Go template
@@ -32,6 +32,7 @@ struct Shown<'a> {
     networks: usize,
     sandboxes: usize,
     endpoints: usize,
+    warnings: &'a [String],
     features: Vec<ShownFeature<'a>>,
 }
 
@@ -69,6 +70,7 @@ fn shown<'a>(info: &'a Info, features: &'a [FeatureView]) -> Shown<'a> {
         networks: info.networks,
         sandboxes: info.sandboxes,
         endpoints: info.endpoints,
+        warnings: &info.warnings,
         features: features
             .iter()
             .map(|feature| ShownFeature {
@@ -96,7 +98,8 @@ fn text(info: &Info, features: &[FeatureView]) -> String {
         ("Sandboxes", info.sandboxes.to_string()),
         ("Endpoints", info.endpoints.to_string()),
     ];
-    let lines = lines.into_iter().map(|(name, value)| format!("{:<18}{value}\n", format!("{name}:")));
+    let warnings = info.warnings.iter().map(|warning| ("Warning", warning.clone()));
+    let lines = lines.into_iter().chain(warnings).map(|(name, value)| format!("{:<18}{value}\n", format!("{name}:")));
     let has = features.iter().map(|feature| {
         let without =
             if feature.present { "yes".to_owned() } else { format!("no ({}): {}", feature.used_by, feature.without) };

@@ -44,6 +44,13 @@ impl Place {
         self.socket.parent().unwrap_or(Path::new("/"))
     }
 
+    /// The copy of the records, which lives until the next reboot.
+    fn copy(&self) -> PathBuf {
+        let mut path = self.socket.clone().into_os_string();
+        path.push(".records");
+        path.into()
+    }
+
     /// The log of a daemon that was started on demand.
     fn log(&self) -> PathBuf {
         self.state_dir.join("daemon.log")
@@ -59,7 +66,8 @@ impl Place {
 It serves the network and mount namespace that it is started in, so that several hosts can live on \
          one machine. SIGTERM and `linkspan system stop` end it; networks and sandboxes stay as they are, and \
          the next daemon takes them over. `linkspan system upgrade` has another one take over at once, with nothing \
-         lost. It takes its socket from systemd where systemd gives one. What it logs goes to standard error; LINKSPAN_LOG chooses how much (error, warn, info, debug, trace).")]
+         lost. Records that are lost from the state directory while sandboxes run are rebuilt from a copy beside the socket (SOCKET.records); \
+         to begin anew, use `linkspan system purge`, or remove both while no daemon runs. It takes its socket from systemd where systemd gives one. What it logs goes to standard error; LINKSPAN_LOG chooses how much (error, warn, info, debug, trace).")]
 pub(crate) struct Args {
     /// Report on standard output when ready, then close it
     #[arg(long, hide = true)]

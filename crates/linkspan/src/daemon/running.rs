@@ -9,6 +9,7 @@ use linkspan_kernel::Linux;
 use linkspan_model::{Error, Result};
 use linkspan_store::SqliteStore;
 use std::{
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{
         Arc,
@@ -23,12 +24,13 @@ pub(super) struct Running {
     pub(super) resolver: Arc<builtin::Resolver>,
     pub(super) daemon: Daemon,
     pub(super) orders: mpsc::Receiver<Order>,
+    store: Arc<SqliteStore>,
     closed: Arc<AtomicBool>,
 }
 
 /// A store that another daemon writes to once it is closed.
 struct Lent {
-    store: SqliteStore,
+    store: Arc<SqliteStore>,
     closed: Arc<AtomicBool>,
 }
 
@@ -43,6 +45,10 @@ impl Store for Lent {
         }
         self.store.commit(changes, durability)
     }
+
+    fn notices(&self) -> Vec<String> {
+        self.store.notices()
+    }
 }
 
 impl Running {
@@ -50,15 +56,16 @@ impl Running {
     /// still to come, by [`linkspan_dns::DnsServer::resume`].
     pub(super) fn start(place: &Place, settings: Settings, runtime: &Runtime, estate: &mut Estate) -> Result<Self> {
         let store = match &estate.store {
-            None => SqliteStore::open(&place.state_dir)?,
+            None => SqliteStore::open_copied(&place.state_dir, &place.copy())?,
             Some(lock) => {
                 let lock = lock.try_clone().map_err(|error| Error::internal(format!("no store: {error}")))?;
-                SqliteStore::open_shared(&place.state_dir, lock)?
+                SqliteStore::open_shared(&place.state_dir, &place.copy(), lock)?
             }
         };
         estate.store = Some(store.share_lock()?);
         let closed = Arc::<AtomicBool>::default();
-        let store = Lent { store, closed: closed.clone() };
+        let records = Arc::new(store);
+        let store = Lent { store: Arc::clone(&records), closed: closed.clone() };
         let ipam = builtin::ipam_drivers(&store as &dyn Store)?;
         let resolv_conf = PathBuf::from("/etc/resolv.conf");
         let names = DnsConfig { resolv_conf: resolv_conf.clone(), rate: settings.dns_rate, ..DnsConfig::default() };
@@ -86,7 +93,13 @@ impl Running {
         let (daemon, orders) = Daemon::new(Arc::clone(&controller))?;
         watch::start(&controller)?;
         controller.heal_on_change()?;
-        Ok(Self { controller, resolver, daemon, orders, closed })
+        Ok(Self { controller, resolver, daemon, orders, store: records, closed })
+    }
+
+    /// The records are where another daemon finds them, with this lock.
+    pub(super) fn lend(&self) -> Result<OwnedFd> {
+        self.store.mend()?;
+        self.store.share_lock()
     }
 
     /// Changes nothing from now on: the records are another daemon's. Names are still served as they are.

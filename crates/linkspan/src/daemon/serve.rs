@@ -254,6 +254,13 @@ async fn answer(
                 return Ok(End::Stop);
             }
         };
+        match running.lend() {
+            Ok(lock) => estate.store = Some(lock),
+            Err(error) => {
+                let _ = order.answer.send(Err(error));
+                continue;
+            }
+        }
         let program = order.program.clone().unwrap_or_else(|| own_program.to_owned());
         tracing::info!(program = %program.display(), "another daemon is to take over");
         let prepared = tokio::task::spawn_blocking(move || Successor::prepare(&program)).await;

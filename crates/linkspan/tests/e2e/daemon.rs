@@ -168,6 +168,7 @@ fn commands_at_once_start_one_daemon() {
 #[test]
 fn stores_that_cannot_be_used_are_left_as_they_are() {
     let host = host();
+    // As after a reboot: without a copy to rebuild them from.
     host.ok("linkspan network create app && linkspan system stop && cp -a $LINKSPAN_STATE_DIR $T/good");
     let cases = [
         ("head -c 50000 /dev/urandom > $DB", status::INTERNAL, &["damaged", "linkspan.db", "mv "][..]),
@@ -181,7 +182,7 @@ fn stores_that_cannot_be_used_are_left_as_they_are() {
         ("printf '{}' > $DB", status::INTERNAL, &["damaged"]),
     ];
     for (damage, code, words) in cases {
-        host.ok(format!("rm -rf $LINKSPAN_STATE_DIR; cp -a $T/good $LINKSPAN_STATE_DIR; DB=$LINKSPAN_STATE_DIR/linkspan.db; {damage}"));
+        host.ok(format!("rm -rf $LINKSPAN_STATE_DIR; cp -a $T/good $LINKSPAN_STATE_DIR; DB=$LINKSPAN_STATE_DIR/linkspan.db; {damage}; rm -f $LINKSPAN_SOCKET.records*"));
         let before = host.ok("sha256sum < $LINKSPAN_STATE_DIR/linkspan.db; nft list ruleset");
         let ran = host.sh("linkspan network ls");
         says(ran.failure(code), words);
@@ -268,7 +269,7 @@ fn without_its_records_it_begins_anew_and_says_what_it_removes() {
     let outside = host.neighbour("outside", 0);
     host.ok("linkspan network create --ipv6 app");
     web(&host, "web", "--network app -p 8080:80");
-    host.ok("linkspan stop -t 0 web; linkspan system stop; rm -r $LINKSPAN_STATE_DIR/*");
+    host.ok("linkspan stop -t 0 web; linkspan system stop; rm -r $LINKSPAN_STATE_DIR/* $LINKSPAN_SOCKET.records*");
     assert_eq!(host.ok("linkspan network ls --format '{{.Name}}' | sort | xargs"), "bridge host none");
     says(&host.ok("cat $LINKSPAN_STATE_DIR/daemon.log"), &["repairing", "publish4_any: tcp . 8080"]);
     assert!(outside.fetch("10.99.0.1", 8080).is_none());

@@ -16,6 +16,7 @@ mod hook;
 mod isolation;
 mod kill;
 mod links;
+mod lost;
 mod matrix;
 mod modes;
 mod names;

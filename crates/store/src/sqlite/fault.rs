@@ -16,7 +16,16 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), file: database_file(directory) }
+        Self::at(directory, &database_file(directory))
+    }
+
+    /// Those of the database `file` in `directory`.
+    pub(super) fn at(directory: &Path, file: &Path) -> Self {
+        Self { directory: directory.to_owned(), file: file.to_owned() }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The database file.
@@ -26,10 +35,19 @@ impl Faults {
 
     /// The file's content makes no sense; `why` says which.
     pub(super) fn damaged(&self, why: impl std::fmt::Display) -> Error {
-        Error::internal(format!("the store {} is damaged: {why}", self.file.display())).fix(format!(
-            "restore {0} from a copy, or move it away to start empty: mv {0} {0}.damaged; rm -f {0}-wal {0}-shm",
+        Error::internal(format!("{}{why}", self.damage())).fix(format!(
+            "restore {0} from a backup, or move it away to start empty: mv {0} {0}.damaged; rm -f {0}-wal {0}-shm",
             self.file.display()
         ))
+    }
+
+    fn damage(&self) -> String {
+        format!("the store {} is damaged: ", self.file.display())
+    }
+
+    /// Whether `error` is one of [`damaged`](Self::damaged).
+    pub(super) fn is_damage(&self, error: &Error) -> bool {
+        error.what().starts_with(&self.damage())
     }
 
     /// An error of the file system.

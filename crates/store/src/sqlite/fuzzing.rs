@@ -1,7 +1,7 @@
 //! What holds of any rows and of any file: for fuzzing (docs/testing.md), and for the tests that try the same
 //! inputs without a fuzzer.
 
-use super::{SqliteStore, database_file};
+use super::{SqliteStore, database_file, files::remove};
 use linkspan_engine::{Snapshot, Store};
 use linkspan_model::ErrorClass;
 use rusqlite::Connection;
@@ -81,7 +81,7 @@ fn same_again<R: Serialize + DeserializeOwned + PartialEq + Debug>(record: &R) {
     assert_eq!(again, *record);
 }
 
-/// Whatever the database file holds: it is opened and read, or the error says that it is not, or not wholly, ours.
+/// Whatever the database file or the copy holds: it is opened and read, or the error says that it is not, or not wholly, ours.
 /// `directory` is emptied before.
 ///
 /// # Panics
@@ -96,6 +96,14 @@ pub fn forged_file(directory: &Path, input: &[u8]) {
         let expected = [ErrorClass::Internal, ErrorClass::Invalid, ErrorClass::Incompatible];
         assert!(expected.contains(&error.class()), "{error}");
     }
+    // As the copy of a database that is gone. It may be of another store.
+    remove(&database_file(directory)).expect("files of the store");
+    let copy = directory.join("copy");
+    fs::write(&copy, input).expect("a file");
+    if let Err(error) = SqliteStore::open_copied(directory, &copy).and_then(|store| store.load()) {
+        let expected = [ErrorClass::Internal, ErrorClass::Invalid, ErrorClass::Incompatible, ErrorClass::InUse];
+        assert!(expected.contains(&error.class()), "{error}");
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +113,8 @@ mod tests {
 
     #[test]
     fn saved_inputs() {
-        let directory = tempfile::tempdir().unwrap();
+        // In memory: thousands of files, each of which would be synced.
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let rows = ForgedRows::new(&directory.path().join("rows"));
         replay("stored_rows", |input| rows.check(input));
         replay("store_file", |input| forged_file(&directory.path().join("file"), input));

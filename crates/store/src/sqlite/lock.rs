@@ -1,11 +1,17 @@
 use super::fault::Faults;
 use linkspan_model::{Error, Result};
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, Metadata, OpenOptions, TryLockError},
     io::{self, Read, Seek as _, Write},
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt as _, OpenOptionsExt},
+    },
     path::Path,
 };
+
+/// Name of the file in the state directory.
+const LOCK: &str = "linkspan.lock";
 
 /// The right to use a state directory: an flock(2) on `linkspan.lock`, which the kernel takes
 /// back when the process ends however it ends. The file holds the PID for people and messages.
@@ -18,7 +24,7 @@ impl StateLock {
     /// Takes the lock of `directory`, or fails with `InUse` and the holder.
     pub(super) fn take(directory: &Path) -> Result<Self> {
         let fault = |e: &io::Error| Faults::new(directory).io(e);
-        let path = directory.join("linkspan.lock");
+        let path = directory.join(LOCK);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -47,6 +53,18 @@ impl StateLock {
     /// The same for another process.
     pub(super) fn share(&self) -> io::Result<OwnedFd> {
         self.file.try_clone().map(OwnedFd::from)
+    }
+
+    /// The same lock once more.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()? })
+    }
+
+    /// Its file is still the one in `directory`.
+    pub(super) fn is_in_place(&self, directory: &Path) -> bool {
+        let identity = |metadata: io::Result<Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let own = identity(self.file.metadata());
+        own.is_some() && own == identity(std::fs::metadata(directory.join(LOCK)))
     }
 
     fn hold(mut file: File) -> io::Result<Self> {

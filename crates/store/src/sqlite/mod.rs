@@ -4,35 +4,46 @@
 //! write-ahead log, which outlives the process but not a power failure. Commits of
 //! [`Durability::Power`] run with `synchronous=FULL`, which syncs the log with everything in it.
 //! Moving the log into the database needs syncs, so a thread of its own does that
-//! ([`Checkpointer`]).
+//! ([`checkpoint`]).
+//!
+//! A [`Copy`] of the rows in the runtime directory, which ends with the kernel state, is written after the database with
+//! each commit and never synced. Where the database is gone, damaged or older, it is made anew from the copy
+//! ([`choice`]); where its files are taken away while it is open, from the connection that still has them.
 
 mod checkpoint;
+mod choice;
+mod copy;
+mod database;
 mod fault;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod history;
 mod lock;
+mod read;
 mod schema;
 mod write;
 
-use checkpoint::Checkpointer;
+use choice::{Choice, Copied, Found, choose};
+use copy::{Contents, Copy};
+use database::{Candidate, Database};
 use fault::Faults;
-use linkspan_engine::{Durability, EndpointRecord, NetworkRecord, RecordChange, SandboxRecord, Snapshot, Store};
-use linkspan_model::Result;
+use history::History;
+use linkspan_engine::{Durability, RecordChange, Snapshot, Store};
+use linkspan_failpoint::{Point, hit};
+use linkspan_model::{Error, Result};
 use lock::StateLock;
+use read::snapshot;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 pub use schema::SCHEMA_VERSION;
-use serde::de::DeserializeOwned;
 use std::{
-    collections::BTreeMap,
-    fs::{DirBuilder, File, OpenOptions},
-    os::{
-        fd::OwnedFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
-    },
+    fs::DirBuilder,
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use write::{Row, Target};
 
 /// How long a statement waits for a lock of another connection, such as one that a person
 /// opened with `sqlite3`.
@@ -44,19 +55,16 @@ const LOG_SIZE_LIMIT: i64 = 16 << 20;
 /// Records in `linkspan.db` of a directory that no other process uses at the same time.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped in this order: the checkpointer's connection closes last, with syncs, and the
-    // lock goes when nothing touches the files any more.
-    writer: Mutex<Writer>,
-    checkpointer: Checkpointer,
+    open: Mutex<Open>,
     faults: Faults,
-    lock: StateLock,
 }
 
 #[derive(Debug)]
-struct Writer {
-    connection: Connection,
-    /// The durability that the connection's `synchronous` stands for.
-    durability: Durability,
+struct Open {
+    database: Database,
+    copy: Option<Copy>,
+    /// What users should know of how it came to be.
+    notices: Vec<String>,
 }
 
 impl SqliteStore {
@@ -68,18 +76,26 @@ impl SqliteStore {
     /// wrote it; `Permission` and `Exhausted` where the directory cannot be written; `Internal`
     /// where the file is damaged.
     pub fn open(directory: &Path) -> Result<Self> {
-        let faults = Faults::new(directory);
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| faults.io(&e))?;
-        Self::open_locked(directory, StateLock::take(directory)?)
+        Self::open_locked(directory, take_lock(directory)?, None)
+    }
+
+    /// The same with a copy of the records in the file `copy`, which should not outlive the kernel objects that they
+    /// describe. Records that are gone, damaged, or older than the copy are rebuilt from it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open) but for damage that the copy makes good, and `InUse` where the copy describes sandboxes
+    /// of another store.
+    pub fn open_copied(directory: &Path, copy: &Path) -> Result<Self> {
+        Self::open_locked(directory, take_lock(directory)?, Some(copy))
     }
 
     /// The same where a process that has the store open shares its `lock` (see [`share_lock`](Self::share_lock)) and
     /// writes nothing any more.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open).
-    pub fn open_shared(directory: &Path, lock: OwnedFd) -> Result<Self> {
-        Self::open_locked(directory, StateLock::shared(directory, lock.into())?)
+    /// Those of [`open_copied`](Self::open_copied).
+    pub fn open_shared(directory: &Path, copy: &Path, lock: OwnedFd) -> Result<Self> {
+        Self::open_locked(directory, StateLock::shared(directory, lock.into())?, Some(copy))
     }
 
     /// Its lock for another process, which the kernel takes back when both have ended.
@@ -87,7 +103,7 @@ impl SqliteStore {
     /// # Errors
     /// `Internal` where the kernel gives no file descriptor.
     pub fn share_lock(&self) -> Result<OwnedFd> {
-        self.lock.share().map_err(|e| self.faults.io(&e))
+        self.opened().database.lock.share().map_err(|e| self.faults.io(&e))
     }
 
     /// Whether the store in `directory`, which another process has open, could be opened: nothing is changed.
@@ -104,25 +120,26 @@ impl SqliteStore {
         snapshot(&connection, &faults).map(drop)
     }
 
-    fn open_locked(directory: &Path, lock: StateLock) -> Result<Self> {
+    /// Makes the database anew where its files have been taken away; each commit does so, too.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open). What was committed is in the copy still.
+    pub fn mend(&self) -> Result<()> {
+        self.opened().mend(&self.faults)
+    }
+
+    fn open_locked(directory: &Path, lock: StateLock, copy: Option<&Path>) -> Result<Self> {
         let faults = Faults::new(directory);
-        let file = faults.file();
-        // SQLite would make it readable for all; its log gets the mode of the database.
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(file)
-            .map_err(|e| faults.io(&e))?;
-        let mut connection = connect(file).map_err(|e| faults.sqlite(e))?;
-        schema::prepare(&mut connection, &faults)?;
-        // The entry of the new file must survive a power failure as the definitions in it do.
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(|e| faults.io(&e))?;
-        let checkpointer = Checkpointer::start(file.to_owned(), &faults)?;
-        tune(&connection).map_err(|e| faults.sqlite(e))?;
-        let writer = Mutex::new(Writer { connection, durability: Durability::Power });
-        Ok(Self { writer, checkpointer, faults, lock })
+        let mut notices = Vec::new();
+        let copied = match copy {
+            Some(file) => readable_copy(file)?,
+            None => None,
+        };
+        let candidate = believed(directory, &faults, copy.zip(copied.as_ref()), &mut notices)?;
+        let database = candidate.open(directory, lock, &faults)?;
+        let same = copied.is_some_and(|copied| copied.history == database.history);
+        let copy = copy.map(|file| Copy::of(file.to_owned(), &database, same));
+        Ok(Self { open: Mutex::new(Open { database, copy, notices }), faults })
     }
 
     /// The database file.
@@ -130,9 +147,138 @@ impl SqliteStore {
         self.faults.file()
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    fn opened(&self) -> MutexGuard<'_, Open> {
         // A panic in a commit has rolled its transaction back.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn take_lock(directory: &Path) -> Result<StateLock> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| Faults::new(directory).io(&e))?;
+    StateLock::take(directory)
+}
+
+/// What is in the copy `file`. One that is damaged is set aside.
+fn readable_copy(file: &Path) -> Result<Option<Contents>> {
+    let faults = copy::faults(file);
+    Copy::look(file).or_else(|error| {
+        if !faults.is_damage(&error) {
+            return Err(error);
+        }
+        let aside = files::set_aside(file).map_err(|e| faults.io(&e))?;
+        tracing::warn!(%error, aside = %aside.display(), "the copy of the records is of no use and was set aside");
+        Ok(None)
+    })
+}
+
+/// The database, made anew from the copy where that is what is to be believed.
+fn believed(
+    directory: &Path,
+    faults: &Faults,
+    copied: Option<(&Path, &Contents)>,
+    notices: &mut Vec<String>,
+) -> Result<Candidate> {
+    let name = history::name_of(directory)?;
+    let looked = Candidate::look(faults);
+    // Records without a history are of a schema before it, and no copy's.
+    let unknown = History { store: String::new(), generation: 0, directory: name.clone() };
+    let found = match &looked {
+        Err(error) if faults.is_damage(error) => Found::Damaged,
+        Err(_) => return looked,
+        Ok(candidate) if candidate.is_new() => Found::Nothing,
+        Ok(candidate) => Found::Records(candidate.history.as_ref().unwrap_or(&unknown)),
+    };
+    let copied_as = copied.map(|(file, Contents { history, records })| Copied {
+        history,
+        sandboxes: records.sandboxes.len(),
+        file,
+    });
+    let (choice, new) = (choose(&name, &found, copied_as.as_ref())?, matches!(found, Found::Nothing));
+    let (Choice::Copy(why), Some((file, Contents { history, records }))) = (choice, copied) else {
+        return looked;
+    };
+    if let Err(error) = &looked {
+        tracing::error!(%error, "the records cannot be read");
+    }
+    let mut candidate = match looked {
+        Ok(candidate) if new => candidate,
+        looked => {
+            drop(looked);
+            set_aside(faults)?;
+            Candidate::look(faults)?
+        }
+    };
+    let history = History { directory: name, ..history.clone() };
+    candidate.fill(&history, records, faults, Target::Database)?;
+    hit(Point::DatabaseRebuilt);
+    let what = format!(
+        "the database {} {why}: networks ({}), sandboxes ({}) and endpoints ({}) were rebuilt from {}",
+        faults.file().display(),
+        records.networks.len(),
+        records.sandboxes.len(),
+        records.endpoints.len(),
+        file.display()
+    );
+    tracing::warn!("{what}");
+    notices.push(what);
+    Ok(candidate)
+}
+
+fn set_aside(faults: &Faults) -> Result<()> {
+    let aside = files::set_aside(faults.file()).map_err(|e| faults.io(&e))?;
+    tracing::warn!(database = %faults.file().display(), aside = %aside.display(), "a database was set aside");
+    Ok(())
+}
+
+impl Open {
+    /// Makes the database anew where its files are not what they were when they were opened.
+    fn mend(&mut self, faults: &Faults) -> Result<()> {
+        if self.database.files.are_in_place() {
+            return Ok(());
+        }
+        let directory = faults.directory();
+        tracing::warn!(state = %directory.display(), "the files of the store were taken away; making them anew");
+        // The open files have everything still.
+        let records = snapshot(&self.database.connection, faults)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| faults.io(&e))?;
+        let lock = match self.database.lock.is_in_place(directory) {
+            true => self.database.lock.again().map_err(|e| faults.io(&e))?,
+            false => StateLock::take(directory)?,
+        };
+        if self.database.files.has_database() {
+            // It has nothing of what was in its log.
+            set_aside(faults)?;
+        }
+        let history = History { directory: history::name_of(directory)?, ..self.database.history.clone() };
+        let mut candidate = match Candidate::look(faults) {
+            Ok(candidate) if candidate.is_new() => candidate,
+            Ok(Candidate { history: Some(found), .. }) if found.store == history.store => {
+                set_aside(faults)?;
+                Candidate::look(faults)?
+            }
+            Err(error) if faults.is_damage(&error) => {
+                set_aside(faults)?;
+                Candidate::look(faults)?
+            }
+            Ok(_) => {
+                return Err(Error::in_use(format!(
+                    "records of another store have come to {} while the daemon runs",
+                    directory.display()
+                ))
+                .fix("move them away"));
+            }
+            Err(error) => return Err(error),
+        };
+        candidate.fill(&history, &records, faults, Target::Database)?;
+        hit(Point::DatabaseRebuilt);
+        self.database = candidate.open(directory, lock, faults)?;
+        let what = format!(
+            "the files of the store in {} were taken away while it was open: all records were written anew",
+            directory.display()
+        );
+        tracing::warn!("{what}");
+        self.notices.push(what);
+        Ok(())
     }
 }
 
@@ -156,69 +302,31 @@ fn tune(connection: &Connection) -> rusqlite::Result<()> {
 
 impl Store for SqliteStore {
     fn load(&self) -> Result<Snapshot> {
-        snapshot(&self.writer().connection, &self.faults)
+        snapshot(&self.opened().database.connection, &self.faults)
     }
 
     fn commit(&self, changes: &[RecordChange], durability: Durability) -> Result<()> {
-        let rows = changes.iter().map(write::Row::of).collect::<Result<Vec<_>>>()?;
-        let mut writer = self.writer();
-        writer.sync_as(durability).map_err(|e| self.faults.sqlite(e))?;
-        let result = write::transaction(&writer.connection, &rows, &self.faults);
-        drop(writer);
-        self.checkpointer.committed();
-        result
-    }
-}
-
-/// Reads everything.
-fn snapshot(connection: &Connection, faults: &Faults) -> Result<Snapshot> {
-    Ok(Snapshot {
-        networks: table(connection, faults, "network", |record: &NetworkRecord| record.id)?,
-        sandboxes: table(connection, faults, "sandbox", |record: &SandboxRecord| record.id)?,
-        endpoints: table(connection, faults, "endpoint", |record: &EndpointRecord| record.id)?,
-        settings: settings(connection).map_err(|e| faults.sqlite(e))?,
-    })
-}
-
-/// Reads the records of `table` by what `key` takes from them.
-fn table<K: Ord, R: DeserializeOwned>(
-    connection: &Connection,
-    faults: &Faults,
-    table: &str,
-    key: impl Fn(&R) -> K,
-) -> Result<BTreeMap<K, R>> {
-    let fault = |e| faults.sqlite(e);
-    let unreadable =
-        |id: &str, why: &dyn std::fmt::Display| faults.damaged(format!("record of {table} {id} cannot be read: {why}"));
-    let mut statement = connection.prepare(&format!("SELECT lower(hex(id)), record FROM {table}")).map_err(fault)?;
-    let mut rows = statement.query(()).map_err(fault)?;
-    let mut records = BTreeMap::new();
-    while let Some(row) = rows.next().map_err(fault)? {
-        let id = row.get::<_, String>(0).map_err(fault)?;
-        let text = row.get_ref(1).map_err(fault)?.as_str().map_err(|e| unreadable(&id, &e))?;
-        let record: R = serde_json::from_str(text).map_err(|e| unreadable(&id, &e))?;
-        records.insert(key(&record), record);
-    }
-    Ok(records)
-}
-
-fn settings(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
-    let mut statement = connection.prepare("SELECT name, value FROM setting")?;
-    statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
-
-impl Writer {
-    /// Sets what the next transaction syncs; outside a transaction, as SQLite demands.
-    fn sync_as(&mut self, durability: Durability) -> rusqlite::Result<()> {
-        if self.durability != durability {
-            let level = match durability {
-                Durability::Process => "OFF",
-                Durability::Power => "FULL",
-            };
-            self.connection.pragma_update(None, "synchronous", level)?;
-            self.durability = durability;
+        let mut rows = changes.iter().map(Row::of).collect::<Result<Vec<_>>>()?;
+        let mut open = self.opened();
+        let Open { database, copy, .. } = {
+            open.mend(&self.faults)?;
+            &mut *open
+        };
+        rows.push(Row::Generation(database.history.generation + 1));
+        database.commit(&rows, durability, &self.faults)?;
+        if let Some(copy) = copy {
+            copy.follow(&rows, database);
         }
         Ok(())
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let open = self.opened();
+        let files = [Some(self.faults.file()), open.copy.as_ref().map(Copy::file)];
+        let aside = files.into_iter().flatten().flat_map(files::those_aside).map(|file| {
+            format!("{} was set aside when records were rebuilt; remove it once it is of no use", file.display())
+        });
+        open.notices.iter().cloned().chain(aside).collect()
     }
 }
 

@@ -11,7 +11,7 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// Step `n` leads from schema `n` to schema `n + 1`. A step that has been released is never
 /// changed; `tests/schema.rs` opens a database of every released version.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 /// Checks that `connection` is to a whole store of ours and brings it to [`SCHEMA_VERSION`].
 pub(super) fn prepare(connection: &mut Connection, faults: &Faults) -> Result<()> {

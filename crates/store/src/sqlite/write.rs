@@ -1,6 +1,9 @@
-use super::fault::{Faults, OrFault};
+use super::{
+    fault::{Faults, OrFault},
+    history::History,
+};
 use crate::memory::name_taken;
-use linkspan_engine::RecordChange;
+use linkspan_engine::{RecordChange, Snapshot};
 use linkspan_failpoint::{Point, hit};
 use linkspan_model::{Error, Name, Result};
 use rusqlite::{Connection, ErrorCode, ToSql};
@@ -19,6 +22,19 @@ pub(super) enum Row<'a> {
     Delete(&'static str, &'a [u8; 32]),
     /// A setting to remove.
     DeleteSetting(&'a str),
+    /// Everything that there is goes.
+    Clear,
+    /// The history of the rows.
+    History(&'a History),
+    /// The generation of their history.
+    Generation(i64),
+}
+
+/// What a transaction is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Database,
+    Copy,
 }
 
 impl<'a> Row<'a> {
@@ -71,6 +87,17 @@ impl<'a> Row<'a> {
             Self::Delete("sandbox", id) => ("DELETE FROM sandbox WHERE id = ?", &[id]),
             Self::Delete(_, id) => ("DELETE FROM endpoint WHERE id = ?", &[id]),
             Self::DeleteSetting(name) => ("DELETE FROM setting WHERE name = ?", &[name]),
+            Self::Clear => {
+                let tables = ["network", "sandbox", "endpoint", "setting", "history"];
+                return tables
+                    .iter()
+                    .try_for_each(|table| connection.execute(&format!("DELETE FROM {table}"), ()).map(drop));
+            }
+            Self::History(History { store, generation, directory }) => (
+                "INSERT OR REPLACE INTO history (one, store, generation, directory) VALUES (1, ?, ?, ?)",
+                &[store, generation, directory],
+            ),
+            Self::Generation(generation) => ("UPDATE history SET generation = ?", &[generation]),
         };
         connection.prepare_cached(sql)?.execute(values).map(drop)
     }
@@ -90,17 +117,30 @@ fn json(record: &impl Serialize) -> Result<String> {
     serde_json::to_string(record).map_err(|e| Error::internal(format!("a record cannot be written as JSON: {e}")))
 }
 
+/// What gives an empty store `records`.
+pub(super) fn changes(records: &Snapshot) -> Vec<RecordChange> {
+    let networks = records.networks.values().cloned().map(RecordChange::PutNetwork);
+    let sandboxes = records.sandboxes.values().cloned().map(RecordChange::PutSandbox);
+    let endpoints = records.endpoints.values().cloned().map(RecordChange::PutEndpoint);
+    let settings = records.settings.iter().map(|(name, value)| RecordChange::PutSetting(name.clone(), value.clone()));
+    networks.chain(sandboxes).chain(endpoints).chain(settings).collect()
+}
+
 /// Writes all of `rows` or none of them.
-pub(super) fn transaction(connection: &Connection, rows: &[Row<'_>], faults: &Faults) -> Result<()> {
+pub(super) fn transaction(connection: &Connection, rows: &[Row<'_>], faults: &Faults, into: Target) -> Result<()> {
+    let pass = |database: Point, copy: Option<Point>| match into {
+        Target::Database => hit(database),
+        Target::Copy => copy.into_iter().for_each(hit),
+    };
     let run = |sql: &str| connection.prepare_cached(sql)?.execute(()).map(drop);
     run("BEGIN IMMEDIATE").or_fault(faults)?;
-    hit(Point::DatabaseBegun);
+    pass(Point::DatabaseBegun, None);
     let written =
         rows.iter().try_for_each(|row| row.write(connection).map_err(|e| row.fault(e, faults))).and_then(|()| {
-            hit(Point::DatabaseWritten);
+            pass(Point::DatabaseWritten, Some(Point::CopyWritten));
             run("COMMIT").or_fault(faults)
         });
-    hit(Point::DatabaseCommitted);
+    pass(Point::DatabaseCommitted, None);
     // SQLite rolls back by itself after some failures, a full disk among them.
     if written.is_err()
         && !connection.is_autocommit()

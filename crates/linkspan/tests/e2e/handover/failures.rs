@@ -142,7 +142,7 @@ fn a_daemon_that_is_incompatible_leaves_the_old_one_serving() {
         assert_eq!(host.daemon_pid(), pid, "{version}");
         host.ok(format!("linkspan network create after-{version}"));
     }
-    schema(1);
+    schema(2);
     let word = r#"{"Prepared":{"protocol":99,"version":"9.9.9"}}"#;
     host.ok(format!(
         "printf '\\{:03o}\\0\\0\\0\\0\\0\\0\\0%s' '{word}' > $T/word; echo '#!/bin/sh\ncat '$T'/word >&0; exec sleep 600' > $T/later; chmod +x $T/later",

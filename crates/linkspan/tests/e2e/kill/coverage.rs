@@ -26,6 +26,8 @@ fn every_point_is_passed() {
     passed(scene.trace(daemon::DAMAGE));
     passed(scene.trace("linkspan system stop"));
     passed(scene.trace("linkspan info"));
+    scene.host().ok(daemon::DAMAGED);
+    passed(scene.trace("linkspan info"));
     passed(scene.trace("linkspan system purge -f"));
     let never: Vec<&str> = Point::ALL.iter().map(|point| point.name()).filter(|name| !seen.contains(*name)).collect();
     assert_eq!(never, Vec::<&str>::new(), "points that nothing passes");

@@ -19,6 +19,15 @@ const REBOOT: &str = "linkspan system stop
     nft flush ruleset; for link in $(ip -o link | sed -n 's/.*: \\(l[^:@]*\\).*/\\1/p' | grep -v '^lo$'); do ip link del $link 2>/dev/null; done
     echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding";
 
+/// A database that is set aside and rebuilt.
+pub(super) const DAMAGED: &str = "linkspan system stop; head -c 50000 /dev/urandom > $LINKSPAN_STATE_DIR/linkspan.db; rm -f $LINKSPAN_STATE_DIR/*.aside-*";
+
+/// One that is made anew.
+const GONE: &str = "linkspan system stop; rm -rf $LINKSPAN_STATE_DIR";
+
+/// One that is made anew by the daemon that has it open, before it gives way.
+const TAKEN_AWAY: &str = "linkspan info >/dev/null; rm -rf $LINKSPAN_STATE_DIR";
+
 /// Kills the daemon at every point of `operation`, each time after `prepare`; `recover` makes good.
 #[allow(clippy::print_stdout, reason = "the figures of the test")]
 fn kill_each(scene: &Scene, prepare: &dyn Fn(), operation: &str, recover: &dyn Fn(&str)) {
@@ -64,6 +73,22 @@ fn starts_stops_and_repairs() {
     kill_each(&scene, &|| drop(scene.host().ok("linkspan system stop")), "linkspan info", &same);
     kill_each(&scene, &|| drop(scene.host().ok("linkspan info")), "linkspan system stop", &same);
     kill_each(&scene, &|| (), DAMAGE, &same);
+    scene.bystander_noticed_nothing();
+}
+
+/// What rebuilds records that were lost is interrupted.
+#[test]
+fn losses() {
+    let mut scene = Scene::with_bystander(THINGS, "true");
+    let whole = scene.see();
+    let same = |what: &str| {
+        scene.recover(what, &[&whole]);
+    };
+    for (loss, operation) in
+        [(DAMAGED, "linkspan info"), (GONE, "linkspan info"), (TAKEN_AWAY, "linkspan system restart")]
+    {
+        kill_each(&scene, &|| drop(scene.host().ok(loss)), operation, &same);
+    }
     scene.bystander_noticed_nothing();
 }
 
