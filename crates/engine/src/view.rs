@@ -238,6 +238,9 @@ pub struct Verification {
     pub objects: usize,
     /// What differs, or differed until it was put right.
     pub differences: Vec<Difference>,
+    /// What else stands in the way, and who can change it.
+    #[serde(default)]
+    pub obstacles: Vec<String>,
 }
 
 /// An object that is not as desired.

@@ -1,5 +1,5 @@
-use crate::Place;
-use linkspan_model::{Protocol, Result};
+use crate::{Passage, Place};
+use linkspan_model::{Error, Protocol, Result};
 use std::{fmt, net::IpAddr, time::Duration};
 
 pub use crate::nft::walk::{Decision, Hook, Packet, Passed, Rules};
@@ -14,6 +14,9 @@ pub trait Inspect: Send + Sync {
 
     /// The VRF that interface `link` of `place` is in.
     fn vrf_of(&self, place: &Place, link: &str) -> Result<Option<String>>;
+
+    /// Which rules of the host's other firewalls stop what `passages` should let pass, and who has to change them.
+    fn obstacles(&self, passages: &[&Passage]) -> Result<Vec<Error>>;
 
     /// Every nftables rule of `place`, whoever made it.
     fn rules(&self, place: &Place) -> Result<Rules>;

@@ -3,7 +3,7 @@
 
 use super::{Controller, startup::Strays};
 use crate::{Difference, DifferenceKind, NetworkRecord, Phase, Pool, SandboxRecord, Verification, files};
-use linkspan_kernel::{Change, Extent};
+use linkspan_kernel::{Change, Extent, Value};
 use linkspan_model::{Result, SandboxId};
 use std::{
     collections::BTreeSet,
@@ -34,6 +34,14 @@ impl Controller {
         found.objects += desired.len();
         if plan.is_empty() {
             return Ok(());
+        }
+        let passages = plan.changes().iter().filter_map(|change| match change.value() {
+            Value::Passage(passage) => Some(passage),
+            _ => None,
+        });
+        if let Some(inspect) = self.kernel.inspect() {
+            let obstacles = inspect.obstacles(&passages.collect::<Vec<_>>())?;
+            found.obstacles.extend(obstacles.iter().map(ToString::to_string));
         }
         let mut left = BTreeSet::new();
         if fix {
@@ -71,7 +79,7 @@ impl Controller {
                 fixed: removed,
             }
         });
-        Verification { objects, differences: differences.collect() }
+        Verification { objects, differences: differences.collect(), obstacles: Vec::new() }
     }
 
     fn verify_strays(&self, fix: bool, found: &mut Verification) {

@@ -4,7 +4,7 @@ use super::{
     Linux, nft, observe,
     rtnl::{self, RtSocket, observe as seen},
 };
-use crate::{Inspect, Origin, Place, Probe, ProbeResult, Rules, Way};
+use crate::{Inspect, Origin, Passage, Place, Probe, ProbeResult, Rules, Way};
 use linkspan_model::{Error, Result};
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -27,6 +27,10 @@ impl Inspect for Linux {
             let vrf = seen::link(&mut socket, master)?.filter(|seen| seen.kind == Some(InfoKind::Vrf));
             Ok(vrf.map(|vrf| vrf.name))
         })
+    }
+
+    fn obstacles(&self, passages: &[&Passage]) -> Result<Vec<Error>> {
+        self.within(&Place::Host, || super::passage::obstacles(passages))
     }
 
     fn rules(&self, place: &Place) -> Result<Rules> {

@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod host;
 mod inspect;
 mod ledger;
+mod legacy;
 mod nft;
 mod observe;
 mod passage;

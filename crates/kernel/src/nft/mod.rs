@@ -5,6 +5,7 @@
 
 mod body;
 mod canon;
+pub(crate) mod extension;
 mod field;
 mod nat;
 mod schema;

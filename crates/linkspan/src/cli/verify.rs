@@ -17,7 +17,7 @@ Compares links, addresses, routes, rules, settings, namespaces, files of sandbox
          they should be, and says what is missing, different, or there in linkspan's name and belongs to nothing. The daemon \
          puts most of it right by itself within a second. A sandbox whose namespace is gone is removed by --fix. Exits with 0 where nothing is left to be put right, with 14 where something is.
 
-Fields: .Objects .Differences, each with .Kind .Place .Object .Owner .Fixed")]
+Fields: .Objects .Differences, each with .Kind .Place .Object .Owner .Fixed; .Obstacles")]
 pub(super) struct Args {
     /// Put right what differs
     #[arg(long)]
@@ -32,6 +32,7 @@ pub(super) struct Args {
 struct Shown<'a> {
     objects: usize,
     differences: Vec<ShownDifference<'a>>,
+    obstacles: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -49,7 +50,11 @@ pub(super) fn run(args: &Args, place: &Place) -> Outcome {
     let differences = &verification.differences;
     match args.format.as_deref() {
         Some(format) => {
-            let shown = Shown { objects: verification.objects, differences: differences.iter().map(shown).collect() };
+            let shown = Shown {
+                objects: verification.objects,
+                differences: differences.iter().map(shown).collect(),
+                obstacles: &verification.obstacles,
+            };
             output::line(listing::json(&shown)?.formatted(format)?);
         }
         None if differences.is_empty() => {
@@ -58,7 +63,8 @@ pub(super) fn run(args: &Args, place: &Place) -> Outcome {
         None => {
             let mut table = Table::default();
             differences.iter().for_each(|difference| table.row(row(difference)));
-            output::print(&table.render(None));
+            output::print(&table.render(output::terminal_width()));
+            verification.obstacles.iter().for_each(output::line);
         }
     }
     if differences.iter().all(|difference| difference.fixed) { Ok(()) } else { Err(Failure::told(exit::DIFFERS)) }

@@ -47,7 +47,7 @@ fn what_decides_is_named_and_probes_agree() {
     says(&text("linkspan explain two web:80"), &["no network that resolves names", "inet linkspan", "stopped"]);
     says(
         &text("linkspan explain 10.99.0.2 10.99.0.1:8080"),
-        &["published", "@publish4_any tcp . 8080", "ct status dnat", &format!("led to {web4} port 80")],
+        &["published", "@publish4_any tcp . 8080", "ct status dnat", &format!("led to {web4} port 80\n")],
     );
     says(&text("linkspan explain a2 a1"), &["icc=false"]);
     says(&text("linkspan explain one 198.18.0.1"), &["masquerade", "up0", "1500 bytes"]);

@@ -1,7 +1,7 @@
 //! Side by side with other engines and firewalls on one host: traffic flows whoever starts, reloads or stops, what is
 //! theirs works and stays as it is, and nothing of ours stays with them.
 
-use crate::support::{address, host, says, sleeper, web};
+use crate::support::{address, host, says, sleeper, status, web};
 use linkspan_testkit::{Background, Host, Place, within};
 use std::time::Duration;
 
@@ -197,4 +197,60 @@ fn beside_ufw() {
     says(&host.ok("iptables -S FORWARD"), &["-i linkspan0", "-P FORWARD DROP"]);
     assert_eq!(host.ok("nft list ruleset | grep -c -e br-own -e ls- || true"), "0");
     host.ok("ufw disable");
+}
+
+#[test]
+fn before_a_reject_at_the_end_of_forward() {
+    let host = host();
+    // As iptables-services and firewalld's iptables back end have it.
+    let reject = "for tool in iptables ip6tables; do $tool -A FORWARD -p tcp --dport 25 -j ACCEPT; $tool -A FORWARD -j REJECT; done";
+    host.ok(reject);
+    let networks = Networks::new(&host);
+    networks.flow("where FORWARD rejected already");
+    let rules = host.ok("iptables -S FORWARD");
+    let (ours, theirs) = (rules.find("-i ls-+"), rules.find("-j REJECT"));
+    assert!(ours.is_some() && ours < theirs, "{rules}");
+    host.ok("linkspan verify");
+    // Reloaded by its owner.
+    host.ok(format!("iptables -F FORWARD; ip6tables -F FORWARD; {reject}"));
+    networks.flow("after a reload");
+    host.ok("linkspan verify");
+    // What is rejected is said, where a rule is meant and not the end of the chain.
+    host.ok("iptables -I FORWARD -m comment --comment theirs -p tcp --dport 80 -j REJECT");
+    let told = host.sh("linkspan explain 10.99.0.2 10.99.0.1:8080").stdout;
+    says(&told, &["stopped", "table ip filter chain FORWARD", "reject"]);
+    assert_eq!(networks.outside.fetch("10.99.0.1", 8080), None);
+    host.ok("iptables -D FORWARD 1");
+    host.ok("linkspan rm -f web named client; linkspan network rm app own");
+    assert_eq!(host.ok("iptables -S FORWARD | grep -c linkspan || true"), "2", "the default bridge is still there");
+}
+
+#[test]
+fn what_iptables_legacy_stops_is_said() {
+    let host = host();
+    let networks = Networks::new(&host);
+    host.ok("iptables-legacy -P FORWARD DROP");
+    assert_eq!(networks.outside.fetch("10.99.0.1", 8080), None);
+    let told = host.sh("linkspan explain 10.99.0.2 10.99.0.1:8080").stdout;
+    says(&told, &["stopped", "table filter of iptables-legacy chain FORWARD: policy DROP"]);
+    let verified = host.sh("linkspan verify");
+    assert_eq!(verified.status, status::DIFFERS);
+    says(&verified.stdout, &["passage of ls-*", "passage of br-own", "iptables-legacy -A FORWARD -i ls-+ -j ACCEPT"]);
+    // It keeps no network from being made.
+    host.ok("linkspan network create later");
+    // What is suggested helps, and is seen.
+    for name in ["ls-+", "br-own", "linkspan0"] {
+        host.ok(format!("for to in -i -o; do iptables-legacy -A FORWARD $to {name} -j ACCEPT; done"));
+    }
+    networks.flow("with the rules that were suggested");
+    host.ok("linkspan verify");
+    assert_eq!(host.sh("linkspan explain 10.99.0.2 10.99.0.1:8080").status, 0);
+    // A rule that looks at more than interfaces may stop it.
+    host.ok("iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP");
+    let told = host.sh("linkspan explain 10.99.0.2 10.99.0.1:8080").stdout;
+    says(&told, &["unless what may stop it does", "stopped by table filter of iptables-legacy"]);
+    assert_eq!(networks.outside.fetch("10.99.0.1", 8080), None);
+    let rules = host.ok("iptables-legacy -S FORWARD");
+    host.ok("linkspan rm -f web named client; linkspan network rm app own later");
+    assert_eq!(host.ok("iptables-legacy -S FORWARD"), rules, "nothing of it is changed");
 }

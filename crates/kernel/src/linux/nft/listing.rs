@@ -94,7 +94,8 @@ impl Listing {
 pub(crate) fn all_rules() -> Result<Rules> {
     super::socket::with_socket(|socket| {
         let ruleset = socket.list_ruleset(Family::Unspec);
-        ruleset.map(|ruleset| Rules::of(&ruleset)).map_err(|error| error::of_request("the rules of nftables", &error))
+        let ruleset = ruleset.map_err(|error| error::of_request("the rules of nftables", &error))?;
+        Ok(Rules::of(&ruleset, crate::linux::legacy::chains()?))
     })
 }
 

@@ -5,10 +5,13 @@
 mod firewalld;
 mod iptables;
 
-use super::nft::with_socket;
-use crate::Passage;
+use super::{legacy, nft::with_socket};
+use crate::{
+    Passage,
+    nft::walk::{Hook, Legacy},
+};
 use crabtables::{CmpOp, Expr, MetaKey, Rule, expr::Cmp};
-use linkspan_model::Result;
+use linkspan_model::{Error, Result};
 
 /// Which of `passages` need nothing, or have it already.
 pub(super) fn seen<'a>(passages: &[&'a Passage]) -> Result<Vec<&'a Passage>> {
@@ -18,8 +21,12 @@ pub(super) fn seen<'a>(passages: &[&'a Passage]) -> Result<Vec<&'a Passage>> {
     with_socket(|socket| {
         let chains = iptables::Chains::read(socket)?;
         let zones = firewalld::Zones::read(socket)?;
+        let legacy = legacy::chains()?;
         let open = |passage: &&&Passage| {
-            chains.missing(&passage.interfaces).next().is_none() && !zones.lack(&passage.interfaces)
+            let interfaces = &passage.interfaces;
+            chains.missing(interfaces).next().is_none()
+                && !zones.lack(interfaces)
+                && stuck(&legacy, interfaces).is_none()
         };
         Ok(passages.iter().filter(open).copied().collect())
     })
@@ -31,7 +38,36 @@ pub(super) fn open(passage: &Passage) -> Result<()> {
         iptables::Chains::read(socket)?.add(socket, &passage.interfaces)?;
         Ok(firewalld::Zones::read(socket)?.lack(&passage.interfaces))
     })?;
-    if lacks { firewalld::trust(&passage.interfaces) } else { Ok(()) }
+    if lacks {
+        firewalld::trust(&passage.interfaces)?;
+    }
+    match stuck(&legacy::chains()?, &passage.interfaces) {
+        Some(tool) => Err(unreadable(tool, &passage.interfaces)),
+        None => Ok(()),
+    }
+}
+
+/// What nobody but the administrator can change.
+pub(super) fn obstacles(passages: &[&Passage]) -> Result<Vec<Error>> {
+    let chains = legacy::chains()?;
+    let found = |passage: &&Passage| Some(unreadable(stuck(&chains, &passage.interfaces)?, &passage.interfaces));
+    Ok(passages.iter().filter_map(found).collect())
+}
+
+/// The iptables of the old kind whose chain `FORWARD` drops what it has no rule for, and has none for `interfaces`.
+fn stuck(chains: &[Legacy], interfaces: &str) -> Option<&'static str> {
+    let stops = chains.iter().find(|chain| chain.hook == Hook::Forward && !chain.lets_pass(interfaces))?;
+    Some(if stops.v4 { "iptables-legacy" } else { "ip6tables-legacy" })
+}
+
+fn unreadable(tool: &str, interfaces: &str) -> Error {
+    let name = interfaces.replace('*', "+");
+    Error::unsupported(format!(
+        "chain FORWARD of {tool} stops what is forwarded from and to {interfaces}, and linkspan changes no such rules"
+    ))
+    .fix(format!(
+        "`{tool} -A FORWARD -i {name} -j ACCEPT; {tool} -A FORWARD -o {name} -j ACCEPT`, or use iptables on nf_tables"
+    ))
 }
 
 /// Takes back what was asked for.

@@ -2,8 +2,12 @@
 //! does not understand (marks, limits, foreign extensions) is not guessed: what hangs on it *may* happen.
 
 mod field;
+mod legacy;
 mod rule;
 
+pub(crate) use legacy::{Legacy, LegacyRule};
+
+use super::field::FieldType;
 use crabtables::{
     Family, Ruleset,
     lang::ast::{BaseChain, Chain, Elem, Table, TableItem},
@@ -12,10 +16,14 @@ use crabtables::{
 use linkspan_model::MacAddr;
 use std::{collections::HashMap, fmt, net::IpAddr};
 
+/// The type `integer` of nftables, of any length.
+const BYTES: u32 = 4;
+
 /// The rules of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     tables: Vec<Table>,
+    legacy: Vec<Legacy>,
 }
 
 /// Where in the kernel a packet is.
@@ -109,8 +117,16 @@ pub struct Passed {
 
 impl Rules {
     /// What the kernel holds.
-    pub(crate) fn of(ruleset: &Ruleset) -> Self {
-        Self { tables: decompile::ruleset(&super::canon::plain(ruleset)) }
+    pub(crate) fn of(ruleset: &Ruleset, legacy: Vec<Legacy>) -> Self {
+        let mut ruleset = super::canon::plain(ruleset);
+        ruleset.rules.iter_mut().for_each(super::extension::say_natively);
+        // Of data that is an address and a port the library shows the address alone; of bytes it shows all.
+        for (set, _) in &mut ruleset.sets {
+            if matches!(set.data_type.and_then(FieldType::list).as_deref(), Some([_, FieldType::Port])) {
+                (set.data_type, set.userdata) = (Some(BYTES), None);
+            }
+        }
+        Self { tables: decompile::ruleset(&ruleset), legacy }
     }
 
     /// What happens to `packet` at `hook`, of the rules for IP or, with `bridged`, for frames of bridges.
@@ -148,6 +164,13 @@ impl Rules {
             rule::Walk::new(table, packet, &mut passed).base(chain, base);
             if passed.stopped.is_some() {
                 break;
+            }
+        }
+        // What it does beside nf_tables is filtering alone, at priority 0; which of two stops a packet first matters to nobody.
+        let v4 = packet.destination.is_ipv4();
+        for chain in self.legacy.iter().filter(|chain| !bridged && chain.hook == hook && chain.v4 == v4) {
+            if passed.stopped.is_none() {
+                chain.pass(packet, &mut passed);
             }
         }
         passed.may_stop.sort();

@@ -245,12 +245,8 @@ impl<'a, 'p> Walk<'a, 'p> {
             Some(Expr::Map(key, map)) => {
                 let found = self.find(key, map)??;
                 *element = Some(describe(map, found));
-                let parts: &[Expr] = match found.data.as_ref()? {
-                    Expr::Concat(parts) => parts,
-                    one => std::slice::from_ref(one),
-                };
-                let port = parts.get(1).and_then(one_port).or_else(|| port_behind(parts.first()?));
-                Some((text(parts.first()?).parse().ok(), port))
+                let data = found.data.as_ref()?;
+                Some(both_in(data).unwrap_or_else(|| (text(data).parse().ok(), None)))
             }
             Some(value) => Some((text(value).parse().ok(), port.and_then(one_port))),
             None => Some((None, port.and_then(one_port))),
@@ -270,15 +266,15 @@ fn covers(fields: &[Field], pattern: &Expr) -> Option<bool> {
     any(fields.iter().zip(patterns).map(|(field, pattern)| field.is(pattern).map(|is| !is))).map(|misses| !misses)
 }
 
-/// The port that stands behind an address in data of both, where the library shows the address alone.
-fn port_behind(data: &Expr) -> Option<u16> {
+/// Address and port in data of both, which are bytes in a row.
+fn both_in(data: &Expr) -> Option<(Option<IpAddr>, Option<u16>)> {
     let Expr::Value(Value::Typed { bytes, .. }) = data else { return None };
-    let at = match bytes.len() {
-        8 => 4,
-        20 => 16,
+    let (address, port) = match bytes.len() {
+        8 => (<[u8; 4]>::try_from(&bytes[..4]).ok().map(IpAddr::from), &bytes[4..6]),
+        20 => (<[u8; 16]>::try_from(&bytes[..16]).ok().map(IpAddr::from), &bytes[16..18]),
         _ => return None,
     };
-    Some(u16::from_be_bytes([bytes[at], bytes[at + 1]]))
+    Some((address, port.try_into().ok().map(u16::from_be_bytes)))
 }
 
 /// An element as people find it in the set.

@@ -11,7 +11,13 @@ use serde_json::json;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 /// What adversaries send. See its own documentation.
-const FRAMES: &str = include_str!("frames.py");
+const FRAMES: &str = concat!(include_str!("packets.py"), include_str!("frames.py"));
+
+/// What a neighbour on the wire sends that means harm. See its own documentation.
+const STRANGERS: &str = concat!(include_str!("packets.py"), include_str!("strangers.py"));
+
+/// Networks that a neighbour on the wire tries to enter; `routed` is one that he does, by what it publishes.
+const BESIEGED: [&str; 9] = ["app", "apart", "inner", "plain", "routed", "lonely", "trust", "off", "whole"];
 
 /// A network like those of the matrix whose members may send what they like: what is sent there does arrive.
 const LOOSE: Network = Network {
@@ -265,4 +271,73 @@ fn a_host_that_believes_routers_believes_no_sandbox() {
     assert_eq!(before, (String::new(), String::new()), "what the sandboxes sent");
     assert!(!server.output().contains("<old"), "{}", server.output());
     assert!(!believed().contains("lsv") && !believed().contains("evil0"), "{}", believed());
+}
+
+/// What the neighbour on the wire is told of everybody.
+fn whereabouts(topology: &Topology, wire: &Place<'_>) -> serde_json::Value {
+    let host = &topology.host;
+    let mac = |place: &Place<'_>, link: &str| place.ok(format!("cat /sys/class/net/{link}/address"));
+    let besieged = NETWORKS.iter().filter(|network| BESIEGED.contains(&network.name));
+    let networks: serde_json::Map<String, serde_json::Value> = besieged
+        .map(|network| {
+            let [v4, v6] = [Family::V4, Family::V6].map(|family| network.address(family, MEMBERS[0]));
+            let [gateway4, gateway6] = [Family::V4, Family::V6].map(|family| network.address(family, GATEWAY));
+            let about = json!({
+                "v4": v4, "v6": v6, "beside4": network.address(Family::V4, MEMBERS[1]),
+                "gateway4": gateway4, "gateway6": gateway6, "link": network.link_local(MEMBERS[0]),
+                "mac": mac(&host.inside(&format!("{}1", network.name)), "eth0"), "direct": network.is_routed(),
+            });
+            (network.name.to_owned(), about)
+        })
+        .collect();
+    json!({
+        "name": "wire",
+        "host": { "mac": mac(&host.here(), "up0"), "v4": HOST[0], "v6": HOST[1] },
+        "me": { "mac": mac(wire, "eth0"), "v4": "10.99.0.2", "v6": "fd99:0::2", "link": topology.link_local(Some("wire"), "eth0") },
+        "port": 8001,
+        "networks": networks,
+    })
+}
+
+#[test]
+fn a_neighbour_with_raw_sockets_enters_where_something_is_published_and_nowhere_else() {
+    let topology = Topology::new();
+    let host = &topology.host;
+    let wire = Place::new(host, ["ip", "netns", "exec", "wire"].map(str::to_owned).to_vec());
+    // A host that believes whatever comes.
+    for key in ["rp_filter=0", "route_localnet=1", "accept_source_route=1", "accept_redirects=1"] {
+        host.ok(format!("sysctl -qw net.ipv4.conf.all.{key} net.ipv4.conf.up0.{key}"));
+    }
+    host.ok("for on in all up0; do sysctl -qw net.ipv6.conf.$on.accept_source_route=1 net.ipv6.conf.$on.accept_redirects=1; done");
+    let watches = watch(&topology, &[]);
+    let script = host.tmp().join("strangers.py");
+    std::fs::write(&script, STRANGERS).expect("an own directory");
+    let who = whereabouts(&topology, &wire);
+    for filtered in [false, true] {
+        if !br_netfilter(&topology, filtered) && filtered {
+            continue;
+        }
+        let before = minds(&topology);
+        let sent = kinds(wire.spawn(&format!("exec python3 -u {} '{who}'", script.display())));
+        assert!(sent.len() > 400, "{}", sent.len());
+        let mark = |kind: &str| ("wire".to_owned(), kind.to_owned());
+        let seen_at = |place: &str, kind: &str| {
+            watches.iter().any(|watch| watch.place == place && watch.seen().contains(&mark(kind)))
+        };
+        for (kind, place) in
+            [("published", "app1"), ("published6", "app1"), ("routed-routed", "routed1"), ("routed6-routed", "routed1")]
+        {
+            assert!(within(Duration::from_secs(3), || seen_at(place, kind)), "{kind} does not reach {place}");
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let mut wrong = String::new();
+        for watch in watches.iter().filter(|watch| watch.place != "wire") {
+            let seen = watch.seen();
+            for (kind, may) in sent.iter().filter(|(kind, may)| seen.contains(&mark(kind)) && *may != watch.place) {
+                wrong += &format!("{kind} (at most at {may}) is seen at {}\n", watch.place);
+            }
+        }
+        assert!(wrong.is_empty(), "with br_netfilter {filtered}: {wrong}");
+        assert_eq!(minds(&topology), before);
+    }
 }
