@@ -39,6 +39,14 @@ const WITNESSES: &[(&str, &str)] = &[
     ),
     ("nftables bridge", "nft 'table bridge t { chain c { type filter hook input priority 0; iifname a drop; }; }'"),
     ("nftables port rewriting", "nft 'table ip t { chain c { udp dport 53 udp dport set 54; }; }'"),
+    (
+        "nftables copies of IPv4",
+        "nft 'table ip t { chain c { type filter hook input priority 0; dup to 10.0.0.1; }; }'",
+    ),
+    (
+        "nftables copies of IPv6",
+        "nft 'table ip6 t { chain c { type filter hook input priority 0; dup to fd98::1; }; }'",
+    ),
     ("conntrack netlink", "conntrack -L"),
     ("sctp sockets", "python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)'"),
     ("packet sockets", "python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)'"),

@@ -150,14 +150,16 @@ fn sctp_is_translated() {
     host.ok("linkspan network create app");
     sleeper(&host, "s", "--network app -p 7777:77/sctp");
     let address = address(&host, "app", "s", "v4");
-    says(&host.ok("nft list map inet linkspan publish4_any"), &["sctp . 7777", &format!("{address} . 77")]);
+    // By number: whether nft knows the name is for /etc/protocols.
+    says(&host.ok("nft -n list map inet linkspan publish4_any"), &["132 . 7777", &format!("{address} . 77")]);
     says(&host.ok("linkspan port s"), &["77/sctp -> 0.0.0.0:7777"]);
     if host.sh("socat -u /dev/null SCTP:127.0.0.1:1 2>&1 | grep -q 'not supported'").status == 0 {
         linkspan_testkit::skip!("the kernel has no SCTP sockets");
     }
     let outside = host.neighbour("outside", 0);
     let _server = host.inside("s").spawn("socat SCTP-LISTEN:77,fork 'SYSTEM:echo sctp'");
-    assert!(within(Duration::from_secs(5), || outside.sh("socat -T2 -u SCTP:10.99.0.1:7777 - | grep sctp").status == 0));
+    let calls = || outside.sh("socat -T2 -u SCTP:10.99.0.1:7777 - | grep sctp");
+    assert!(within(Duration::from_secs(30), || calls().status == 0), "{}", calls());
 }
 
 #[test]
