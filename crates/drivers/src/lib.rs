@@ -1,15 +1,19 @@
-//! The built-in network drivers: `none`, `host` and `bridge`.
+//! The built-in network drivers: `none`, `host`, `bridge`, and on a device of the host `macvlan` and `ipvlan`.
 //!
 //! To add one, copy `none.rs` and add a line to the list of built-ins in the binary.
 
 mod bridge;
 mod endpoint_options;
 mod host;
+mod interface;
 mod none;
+mod option_values;
+mod parent;
 
 pub use bridge::BridgeDriver;
 pub use host::HostDriver;
 pub use none::NoneDriver;
+pub use parent::ParentDriver;
 
 use linkspan_engine::EndpointOptions;
 use linkspan_model::{Error, NetworkSpec, Result};

@@ -29,6 +29,8 @@ fn network(edit: impl FnOnce(&mut NetworkSpec)) -> NetworkRecord {
         spec,
         pools,
         host_mtu: Some(1450),
+        foreign_parents: Vec::new(),
+        host_addresses: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     EndpointContext, EndpointRecord, Namespace, NetworkRecord, Phase, controller::Drivers, gateway, state::State,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use linkspan_kernel::{Link, LinkKind, NftFamily, NftTable, Owner, Place, Route, Sysctl, Value, Values};
+use linkspan_kernel::{Link, LinkKind, NftFamily, NftTable, Owner, Place, Route, RouteKind, Sysctl, Value, Values};
 use linkspan_model::{EndpointId, Family, PortBinding, Result, RouteSpec, SandboxId};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -117,7 +117,15 @@ impl Desired<'_> {
             let interface = self.state.endpoints.get(&endpoint).and_then(|endpoint| endpoint.interface.clone());
             if let Some(interface) = interface {
                 let metric = self.gateway_metric(endpoint);
-                inside(Value::Route(Route { metric, ..Route::via(default, gateway, interface) }));
+                inside(Value::Route(Route {
+                    destination: default,
+                    gateway,
+                    link: Some(interface),
+                    table: Route::MAIN,
+                    metric,
+                    source: None,
+                    kind: RouteKind::Unicast,
+                }));
             }
         }
         for endpoint in self.state.joined(id) {

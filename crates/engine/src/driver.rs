@@ -1,5 +1,5 @@
-use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Pool};
-use linkspan_kernel::{Place, Values};
+use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Parent, Pool};
+use linkspan_kernel::{Link, Place, Values};
 use linkspan_model::{Family, NetworkSpec, PortBinding, PortSpec, Result, Scope};
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -31,6 +31,11 @@ pub trait NetworkDriver: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> DriverCapabilities;
+
+    /// Adds to what was asked for what follows from the options.
+    fn complete(&self, _spec: &mut NetworkSpec) -> Result<()> {
+        Ok(())
+    }
 
     /// Refuses a network the driver cannot make: unknown or malformed options by name,
     /// contradictions, missing kernel features.
@@ -64,6 +69,17 @@ pub trait NetworkDriver: Send + Sync {
         if network.spec.internal { None } else { network.pool_holding(address).and_then(Pool::gateway_address) }
     }
 
+    /// Where that route leads to the link itself, and not to a next hop.
+    fn default_by_link(&self, _network: &NetworkRecord) -> bool {
+        false
+    }
+
+    /// The link inside its sandbox of an endpoint that has none in the host: it must be gone before the endpoint's
+    /// addresses are given back.
+    fn inside_link(&self, _network: &NetworkRecord, _endpoint: &EndpointRecord) -> Option<Link> {
+        None
+    }
+
     /// Name in the host of the link that is deleted behind the answer when the endpoint goes, if
     /// it has one. See [`Kernel::retire_links`](linkspan_kernel::Kernel::retire_links).
     fn host_link(&self, _endpoint: &EndpointRecord) -> Option<String> {
@@ -94,6 +110,41 @@ pub trait NetworkDriver: Send + Sync {
     /// Whether `network` has a gateway, whose address nobody else gets. One that has none is cut off.
     fn has_gateway(&self, _network: &NetworkRecord, _family: Family) -> bool {
         true
+    }
+
+    /// Why no ports are published by networks of the driver, and what to do instead.
+    fn no_ports(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// The kind of link that the kernel must have, named as `ip link` names it.
+    fn link_kind(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The device of the host that endpoints of `network` share.
+    fn parent(&self, _network: &NetworkRecord) -> Option<Parent> {
+        None
+    }
+
+    /// Refuses `network` where `other`, of the same driver and parent, leaves no room for it.
+    fn check_sharing(&self, _network: &NetworkRecord, _other: &NetworkRecord) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the host is on the network itself, with an address of it.
+    fn wants_host_address(&self, _network: &NetworkRecord) -> bool {
+        false
+    }
+
+    /// Whether endpoints have MAC addresses of their own, and not that of the parent.
+    fn own_mac(&self, _network: &NetworkRecord) -> bool {
+        true
+    }
+
+    /// Whether the network takes one endpoint and no more.
+    fn only_one_endpoint(&self, _network: &NetworkRecord) -> bool {
+        false
     }
 
     /// How interfaces inside sandboxes are named: this and a number.

@@ -76,6 +76,12 @@ pub struct NetworkRecord {
     /// kept, so that a network does not change when the host's default route does.
     #[serde(default)]
     pub host_mtu: Option<u32>,
+    /// VLANs in the name of its parent that are not the engine's to make or to remove.
+    #[serde(default)]
+    pub foreign_parents: Vec<String>,
+    /// Addresses of the host itself on the network, with the subnets' prefix lengths.
+    #[serde(default)]
+    pub host_addresses: Vec<IpNet>,
 }
 
 impl NetworkRecord {
@@ -87,6 +93,14 @@ impl NetworkRecord {
     /// The pool that `address` is of.
     pub fn pool_holding(&self, address: IpAddr) -> Option<&Pool> {
         self.pools.iter().find(|pool| pool.subnet.contains(&address))
+    }
+
+    /// Addresses of the host itself that were taken from the pools as those of endpoints are: all but auxiliary ones.
+    pub fn host_leases(&self) -> impl Iterator<Item = IpAddr> {
+        let leased = |address: &IpAddr| {
+            !self.pool_holding(*address).is_some_and(|pool| pool.aux_addresses.values().any(|other| other == address))
+        };
+        self.host_addresses.iter().map(|net| net.addr()).filter(leased)
     }
 
     /// The name.

@@ -53,6 +53,9 @@ pub struct NetworkView {
     /// Name of the configuration that it was made of.
     #[serde(default)]
     pub config_from: Option<String>,
+    /// What its links wait for, such as a device of the host that is missing.
+    #[serde(default)]
+    pub waits_for: Vec<String>,
     /// Endpoints.
     pub endpoints: Vec<EndpointView>,
 }

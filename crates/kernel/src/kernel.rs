@@ -121,6 +121,8 @@ pub struct Device {
     pub kind: String,
     /// Its MAC address.
     pub mac: Option<MacAddr>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
     /// Administratively up.
     pub up: bool,
     /// It leads back to the host itself.
@@ -135,6 +137,8 @@ pub struct Device {
     pub parent: Option<(String, Option<u16>)>,
     /// The text that names its owner (ifalias).
     pub alias: Option<String>,
+    /// Its addresses, but for link-local ones.
+    pub addresses: Vec<IpAddr>,
     /// Other devices of the host that share it: name, kind, and the tag of a VLAN.
     pub sharers: Vec<(String, String, Option<u16>)>,
 }

@@ -35,6 +35,6 @@ pub use surrounded::{Around, Call, Surrounded};
 pub use value::{
     Address, Bridge, BridgePort, Entry, FdbEntry, Ipvlan, IpvlanFlag, IpvlanMode, Key, Link, LinkKind, Macvlan,
     MacvlanMode, Neighbour, NftData, NftElement, NftFamily, NftField, NftTable, Owner, Passage, Place, PortState,
-    Route, RouteKind, Sysctl, Value, Values, Vxlan,
+    Route, RouteKind, Sysctl, Value, Values, Vxlan, is_own_alias,
 };
 pub use watch::{Extent, Watch};

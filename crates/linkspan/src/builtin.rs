@@ -1,14 +1,20 @@
 //! What linkspan is made of: the list of built-in drivers, and the parts of the engine.
 
 use linkspan_dns::DnsServer;
-use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver};
+use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver, ParentDriver};
 use linkspan_engine::{Durability, IpamDriver, NetworkDriver, RecordChange, Store};
 use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam, random_ula};
 use linkspan_model::{Error, Result};
 
 /// Every network driver. A new one is a line here.
 pub(crate) fn network_drivers() -> Vec<Box<dyn NetworkDriver>> {
-    vec![Box::new(BridgeDriver), Box::new(HostDriver), Box::new(NoneDriver)]
+    vec![
+        Box::new(BridgeDriver),
+        Box::new(HostDriver),
+        Box::new(NoneDriver),
+        Box::new(ParentDriver::Macvlan),
+        Box::new(ParentDriver::Ipvlan),
+    ]
 }
 
 /// Every IPAM driver. A new one is a line here.

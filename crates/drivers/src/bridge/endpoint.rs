@@ -2,9 +2,8 @@ use super::{
     BridgeOptions, antispoof, bridge_name, held, mtu, options::GatewayMode, owner_of_endpoint, publish, ruleset,
 };
 use crate::endpoint_options;
-use ipnet::IpNet;
 use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, EndpointSysctl, NetworkRecord};
-use linkspan_kernel::{Address, BridgePort, Link, LinkKind, Place, PortState, Route, RouteKind, Sysctl, Value, Values};
+use linkspan_kernel::{BridgePort, Link, LinkKind, Place, PortState, Sysctl, Value, Values};
 use linkspan_model::{Error, Family, PortSpec, Result};
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -114,13 +113,9 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
     for setting in settings {
         inside(Value::Sysctl(Sysctl::new(setting.path(interface), setting.value)));
     }
-    for address in endpoint.addresses().chain(endpoint.link_local.iter().map(link_local_net)) {
-        inside(Value::Address(Address { link: interface.to_owned(), address }));
-    }
+    crate::interface::addresses(endpoint, interface).for_each(&mut inside);
     if options.icc {
-        for subnet in other_subnets(network, endpoint) {
-            inside(Value::Route(on_link(subnet, interface)));
-        }
+        crate::interface::to_other_subnets(network, endpoint, interface).into_iter().for_each(&mut inside);
     }
 
     let comment = format!("endpoint {}", endpoint.id.short());
@@ -173,30 +168,4 @@ pub(super) fn answers_at(port: &PortSpec, network: &NetworkRecord, options: &Bri
         GatewayMode::Isolated => false,
     };
     !network.spec.internal && asked && open
-}
-
-/// A link-local address with the prefix that all of them share (RFC 3927 §2.1, RFC 4291 §2.5.6).
-fn link_local_net(address: &IpAddr) -> IpNet {
-    IpNet::new_assert(*address, if address.is_ipv4() { 16 } else { 64 })
-}
-
-/// Subnets of the network that the endpoint has no address in but a family for. Their members are on the same bridge,
-/// and are reached there and not by way of the host: also where there is no gateway.
-fn other_subnets(network: &NetworkRecord, endpoint: &EndpointRecord) -> impl Iterator<Item = IpNet> {
-    Family::BOTH.into_iter().filter_map(|family| endpoint.address(family)).flat_map(|address| {
-        let others = network.pools_of(Family::of(address)).map(|pool| pool.subnet);
-        others.filter(move |subnet| !subnet.contains(&address))
-    })
-}
-
-fn on_link(destination: IpNet, interface: &str) -> Route {
-    Route {
-        destination,
-        gateway: None,
-        link: Some(interface.to_owned()),
-        table: Route::MAIN,
-        metric: 0,
-        source: None,
-        kind: RouteKind::Unicast,
-    }
 }

@@ -8,7 +8,8 @@ use crate::{EndpointRecord, Namespace, NetworkRecord, Phase, state::State};
 use ipnet::IpNet;
 use linkspan_kernel::{Key, Link, LinkKind, Owner, Place, Value, Values};
 use linkspan_model::{
-    EndpointId, EndpointSpec, Error, Family, LinkSpec, Result, SandboxId, is_valid_dns_name, is_valid_interface_name,
+    EndpointId, EndpointSpec, Error, Family, LinkSpec, MacAddr, Result, SandboxId, is_valid_dns_name,
+    is_valid_interface_name,
 };
 use std::net::IpAddr;
 
@@ -24,6 +25,7 @@ impl Controller {
         }
         let driver = self.drivers.get(&network.spec.driver)?;
         check_aliases(&spec.aliases)?;
+        self.check_room(state, network)?;
         let options = driver.endpoint_options(network, &spec.options)?;
         self.check_links_to_others(state, network, &spec.links)?;
         let mut record = EndpointRecord {
@@ -34,7 +36,7 @@ impl Controller {
             created: jiff::Timestamp::now(),
             phase: Phase::Creating,
             interface: interface_name(spec.interface.as_deref(), options.interface)?,
-            mac: self.choose_mac(state, network, spec.mac)?,
+            mac: self.mac_for(state, network, spec.mac)?,
             ipv4: None,
             ipv6: None,
             fixed: Vec::new(),
@@ -59,6 +61,44 @@ impl Controller {
             }
         }
         Ok(record)
+    }
+
+    /// Refuses a second endpoint where the network takes one, and any where its device is not there.
+    fn check_room(&self, state: &State, network: &NetworkRecord) -> Result<()> {
+        let driver = self.drivers.get(&network.spec.driver)?;
+        if let Some(reason) = self.waits_of(network).into_iter().find(|reason| reason.ends_with("is missing")) {
+            return Err(Error::unavailable(format!("network {} waits for {reason}", network.name()))
+                .fix("it is shared as soon as it is back"));
+        }
+        let holder = state.endpoints_on(network.id).next().filter(|_| driver.only_one_endpoint(network));
+        holder.map_or(Ok(()), |holder| {
+            let parent = driver.parent(network).map(|parent| parent.name).unwrap_or_default();
+            Err(Error::in_use(format!(
+                "network {} takes one endpoint: its parent {parent} is passed through to it",
+                network.name()
+            ))
+            .held_by(describe(state, holder))
+            .fix("disconnect that one first, or make a network with macvlan_mode=bridge"))
+        })
+    }
+
+    /// The MAC address of a new endpoint.
+    fn mac_for(&self, state: &State, network: &NetworkRecord, wanted: Option<MacAddr>) -> Result<MacAddr> {
+        let driver = self.drivers.get(&network.spec.driver)?;
+        if driver.own_mac(network) {
+            return self.choose_mac(state, network, wanted);
+        }
+        let parent = driver.parent(network).map(|parent| parent.name);
+        if let Some(mac) = wanted {
+            return Err(Error::invalid(format!(
+                "MAC address {mac} on network {}, whose endpoints have that of {}",
+                network.name(),
+                parent.as_deref().unwrap_or("the device they share")
+            ))
+            .fix("leave it out, or use driver macvlan in a mode other than passthru"));
+        }
+        let device = parent.map(|parent| self.kernel.device(&parent)).transpose()?.flatten();
+        device.and_then(|device| device.mac).map_or_else(|| self.choose_mac(state, network, None), Ok)
     }
 
     /// Where no names resolve, a link is all that leads to the other by name: it must be there, as in Docker. Elsewhere

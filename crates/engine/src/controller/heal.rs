@@ -1,7 +1,7 @@
 //! What others change is put right: the kernel is compared with what is desired, and only the difference is
 //! written, when the engine is told of changes and now and then.
 
-use super::{Controller, budget::Budget, lock, startup::LINK_PREFIX};
+use super::{Controller, budget::Budget, lock, startup::LINK_PREFIX, waiting::Division};
 use crate::{RecordChange, files::HostFilesSeen};
 use linkspan_kernel::{Change, Extent, LinkKind, Place, Plan, Value, Values, Watch, process::thread_time};
 use linkspan_model::{Error, Result};
@@ -43,13 +43,13 @@ impl Controller {
 
     /// Puts the kernel right where it differs. Operations wait only where it seems to.
     fn heal(&self, extent: Extent) -> Result<()> {
-        if self.compare(extent)?.1.is_empty() {
+        if self.compare(extent)?.plan.is_empty() {
             return Ok(());
         }
         // What seemed to differ may have been an operation half-way.
         let _alone = self.operations.write().unwrap_or_else(PoisonError::into_inner);
         self.reaper.wait_idle();
-        let (_, plan) = self.compare(Extent::Anywhere)?;
+        let plan = self.compare(Extent::Anywhere)?.plan;
         self.repair(&plan)
     }
 
@@ -74,7 +74,7 @@ impl Controller {
     }
 
     /// What is desired, and what turns the kernel into it.
-    pub(super) fn compare(&self, extent: Extent) -> Result<(Values, Plan)> {
+    pub(super) fn compare(&self, extent: Extent) -> Result<Comparison> {
         let all = self.desired(&self.read()).all()?;
         let desired = match extent {
             Extent::Anywhere => all,
@@ -84,7 +84,10 @@ impl Controller {
         self.keep_administrators()?;
         let plan = Plan::between(&actual, &desired);
         if plan.is_empty() {
-            return Ok((desired, plan));
+            if extent == Extent::Anywhere {
+                lock(&self.waiting).clear();
+            }
+            return Ok(Comparison { desired, plan, waiting: Vec::new() });
         }
         // Nothing can be put into a namespace that is gone. Its sandbox says so itself.
         let places: BTreeSet<&Place> = plan.changes().iter().filter_map(needed_place).collect();
@@ -95,8 +98,18 @@ impl Controller {
                 || needed_place(change).is_none_or(|place| !gone.contains(place))
         };
         let plan = plan.changes().iter().filter(possible).cloned().collect();
-        Ok((desired, plan))
+        let Division { possible, waiting } = self.divide(plan)?;
+        Ok(Comparison { desired, plan: possible, waiting })
     }
+}
+
+/// The kernel beside what is desired.
+pub(super) struct Comparison {
+    pub(super) desired: Values,
+    /// What turns the kernel into it.
+    pub(super) plan: Plan,
+    /// What would as well, and waits for a device of the host, with what it waits for.
+    pub(super) waiting: Vec<(Change, String)>,
 }
 
 /// The namespace beside the host's that a change needs.
@@ -160,6 +173,10 @@ fn run(controller: &Weak<Controller>, stopped: &Mutex<bool>, mut watch: Box<dyn 
             due = due.min(Instant::now() + AFTERWARDS);
         }
         seen = begun;
+        // What comes in the host may be what links in sandboxes wait for.
+        if engine.anything_waits() {
+            extent = Extent::Anywhere;
+        }
         let start = thread_time();
         let healed = engine.heal(extent);
         if extent == Extent::Anywhere {

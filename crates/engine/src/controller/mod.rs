@@ -15,7 +15,9 @@ mod explain;
 mod families;
 mod foreign;
 mod heal;
+mod inside;
 mod networks;
+mod parents;
 mod processes;
 mod publish;
 mod reaper;
@@ -26,6 +28,7 @@ mod settings;
 mod show;
 mod startup;
 mod verify;
+mod waiting;
 
 use crate::{
     Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, RecordChange, Resolver, Store,
@@ -34,7 +37,7 @@ use crate::{
 use linkspan_kernel::{Kernel, Plan, Values};
 use linkspan_model::{Error, Result, SandboxId};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -108,6 +111,8 @@ pub struct Controller {
     sandbox_operations: Mutex<HashMap<SandboxId, Arc<Mutex<()>>>>,
     /// Held by the healer while it holds the engine; whether it is to stop.
     healing: Arc<Mutex<bool>>,
+    /// What links of networks wait for, as of the last look at the kernel.
+    waiting: Mutex<BTreeSet<String>>,
     events: events::Subscribers,
     reaper: Arc<reaper::Reaper>,
 }

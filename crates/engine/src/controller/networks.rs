@@ -1,10 +1,11 @@
-use super::{Controller, families::take_families, routes::check_routes};
+use super::{Controller, families::take_families, parents::check_subnets, routes::check_routes};
 use crate::{
-    Durability, NetworkRecord, NetworkView, Occupied, Phase, Pool, PoolRequest, RecordChange, Warned,
+    Durability, IpamDriver, NetworkRecord, NetworkView, Occupied, Phase, Pool, PoolRequest, RecordChange, Warned,
     desired::SAVED_SYSCTL, state::State,
 };
+use ipnet::IpNet;
 use linkspan_kernel::{HostNetworks, Key, Place, Value, Values};
-use linkspan_model::{Error, EventAction, EventSubject, Family, NetworkId, NetworkSpec, PoolSpec, Result};
+use linkspan_model::{Error, EventAction, EventSubject, Family, MacAddr, NetworkId, NetworkSpec, PoolSpec, Result};
 
 impl Controller {
     /// Makes a network. Its definition survives a power failure once this returns.
@@ -21,9 +22,10 @@ impl Controller {
         spec.check_limits()?;
         take_families(&mut spec)?;
         let _operation = self.operate(&self.network_operations);
-        let spec = self.configured(spec)?;
+        let mut spec = self.configured(spec)?;
         let driver = self.drivers.get(&spec.driver)?;
         if !spec.config_only {
+            driver.complete(&mut spec)?;
             driver.validate(&spec)?;
         }
         if spec.config_only || driver.capabilities().addresses {
@@ -39,9 +41,15 @@ impl Controller {
             spec,
             pools: Vec::new(),
             host_mtu: host.default_mtu,
+            foreign_parents: Vec::new(),
+            host_addresses: Vec::new(),
         };
         if let Some(vrf) = driver.vrf(&record) {
             self.check_vrf(&vrf)?;
+        }
+        let parent = if record.spec.config_only { None } else { driver.parent(&record) };
+        if !record.spec.config_only {
+            self.check_parent(driver, &mut record)?;
         }
         let occupied = {
             let state = self.read();
@@ -59,6 +67,11 @@ impl Controller {
             // Where the network is somebody else's bridge, it is in that one's subnet.
             let beside = |prefix: &Occupied| foreign.as_deref().is_none_or(|bridge| !host.has(bridge, &prefix.net));
             occupied.retain(beside);
+            if let Some(parent) = &parent {
+                // Its endpoints are on the wire of the parent, and in its subnet where that is asked for.
+                let chosen = |net: &IpNet| record.spec.ipam.pools_of(Family::of_net(net)).next().is_some();
+                occupied.retain(|prefix| !(chosen(&prefix.net) && host.has(&parent.name, &prefix.net)));
+            }
             occupied
         };
         if driver.capabilities().addresses {
@@ -67,6 +80,10 @@ impl Controller {
         let id = record.id;
         // A configuration has no subnets yet that were left to us.
         let checked = if record.spec.config_only { Ok(()) } else { check_routes(&record) };
+        let checked = checked.and_then(|()| match &parent {
+            Some(parent) => check_subnets(&parent.name, &record.pools, &host),
+            None => Ok(()),
+        });
         let made = checked.and_then(|()| self.realise_network(record.clone(), &host));
         if let Err(error) = made {
             self.release_pools(&record);
@@ -179,7 +196,8 @@ impl Controller {
     pub(super) fn request_pools(&self, record: &mut NetworkRecord, occupied: &[Occupied]) -> Result<()> {
         let ipam = self.ipam_of(record)?;
         let mut occupied = occupied.to_vec();
-        let mut pools = Vec::new();
+        let mut pools: Vec<Pool> = Vec::new();
+        let mut host_addresses: Vec<IpNet> = Vec::new();
         let driver = self.drivers.get(&record.spec.driver)?;
         let scope = driver.capabilities().scope;
         for family in Family::BOTH {
@@ -213,9 +231,17 @@ impl Controller {
                         return Err(error);
                     }
                 }
+                let Some(pool) = pools.last().filter(|_| driver.wants_host_address(record)) else { continue };
+                match host_address(ipam, pool) {
+                    Ok(address) => host_addresses.push(address),
+                    Err(error) => {
+                        pools.iter().for_each(|pool| ipam.release_pool(pool));
+                        return Err(error.context("an address for the host itself"));
+                    }
+                }
             }
         }
-        record.pools = pools;
+        (record.pools, record.host_addresses) = (pools, host_addresses);
         Ok(())
     }
 
@@ -339,6 +365,14 @@ impl Controller {
             }
         }
         Ok(removed)
+    }
+}
+
+/// The address of the host itself on a network: the auxiliary one that is named so, or one of the driver's choice.
+fn host_address(ipam: &dyn IpamDriver, pool: &Pool) -> Result<IpNet> {
+    match pool.aux_addresses.get("host") {
+        Some(address) => Ok(IpNet::new_assert(*address, pool.subnet.prefix_len())),
+        None => ipam.request_address(pool, None, MacAddr([0; 6])),
     }
 }
 

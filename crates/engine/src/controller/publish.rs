@@ -93,6 +93,13 @@ impl Controller {
         if publishes {
             return Ok((host_bindings, ways, barred));
         }
+        let first = spec.networks.first().and_then(|endpoint| state.ready_network(&endpoint.network).ok());
+        let driver = first.and_then(|network| Some((network, self.drivers.get(&network.spec.driver).ok()?)));
+        if let Some((network, (why, fix))) = driver.and_then(|(network, driver)| Some((network, driver.no_ports()?))) {
+            let (name, driver) = (network.name(), &network.spec.driver);
+            let what = format!("ports cannot be published on network {name} of driver {driver}: {why}");
+            return Err(Error::invalid(what).fix(fix));
+        }
         Err(Error::invalid("ports cannot be published: none of the networks has a way in from outside")
             .fix("on network host the ports of the sandbox are the host's; on network none there is no way in"))
     }

@@ -12,7 +12,7 @@
 
 use super::{Controller, announce::Announcement, lock};
 use crate::{EndpointRecord, Phase, RecordChange};
-use linkspan_kernel::{Flow, Retirement};
+use linkspan_kernel::{Flow, Retirement, Values};
 use linkspan_model::EndpointId;
 use std::{
     path::Path,
@@ -206,15 +206,17 @@ impl Controller {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let links: Vec<String> = {
+        let (links, inside): (Vec<String>, Values) = {
             let state = self.read();
             let link = |id: &EndpointId| {
                 let endpoint = state.endpoints.get(id)?;
                 let network = state.networks.get(&endpoint.network)?;
                 self.drivers.get(&network.spec.driver).ok()?.host_link(endpoint)
             };
-            endpoints.iter().filter_map(link).collect()
+            let records = endpoints.iter().filter_map(|id| state.endpoints.get(id));
+            (endpoints.iter().filter_map(link).collect(), self.inside_links(&state, records))
         };
+        self.delete_inside(&inside)?;
         if !links.is_empty() {
             self.kernel.retire_links(&Retirement { group: self.reaper.group, links })?;
         }

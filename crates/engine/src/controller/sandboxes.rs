@@ -218,7 +218,7 @@ impl Controller {
         let id = self.read().ready_sandbox(reference)?.id;
         let operation = self.sandbox_operation(id);
         let _operation = self.operate(&operation);
-        let (record, endpoints, left, direct, before, after) = {
+        let (record, endpoints, left, direct, inside, before, after) = {
             let mut state = self.write();
             let record = state.ready_sandbox(&id.to_string())?.clone();
             let before = self.desired(&state).sandbox(id)?;
@@ -226,6 +226,7 @@ impl Controller {
             let left: Vec<_> =
                 state.joined(id).filter_map(|endpoint| state.networks.get(&endpoint.network)).cloned().collect();
             let direct = state.joined(id).flat_map(|endpoint| self.direct_flows(&state, endpoint)).collect();
+            let inside = self.inside_links(&state, state.joined(id));
             let mut changes = Vec::new();
             for endpoint in &endpoints {
                 state.withdraw_names(*endpoint);
@@ -243,13 +244,17 @@ impl Controller {
             }
             state.put_sandbox(removing);
             let after = self.desired(&state).sandbox(id)?;
-            (record, endpoints, left, direct, before, after)
+            (record, endpoints, left, direct, inside, before, after)
         };
         self.resolver.stop(id);
         // What is inside a namespace of our own goes with it, and nothing is inside of one that is gone.
         let goes = matches!(record.namespace, Namespace::Own(_)) || !self.namespace_lives(&record.namespace);
         let before = if goes { only_on_host(&before) } else { before };
         self.apply_anyway(&before, &after, &format_args!("sandbox {}", record.name));
+        // Programs may live on in it, and their links would go on answering at addresses that are given back.
+        if let Err(error) = self.delete_inside(&inside) {
+            tracing::warn!(%error, sandbox = %id, "links inside of it could not be deleted");
+        }
         if let Some(path) = record.namespace.path()
             && let Err(error) = self.kernel.remove_netns(path)
         {

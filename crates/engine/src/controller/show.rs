@@ -111,6 +111,7 @@ impl Controller {
             labels: network.spec.labels.clone(),
             config_only: network.spec.config_only,
             config_from: network.spec.config_from.clone(),
+            waits_for: self.waits_of(network),
             endpoints: endpoints.filter_map(|endpoint| self.view_of(state, endpoint)).collect(),
         }
     }

@@ -62,6 +62,7 @@ impl Controller {
             healing: Arc::default(),
             network_operations: Mutex::default(),
             sandbox_operations: Mutex::new(HashMap::new()),
+            waiting: Mutex::default(),
             events: Default::default(),
             reaper: Arc::clone(&reaper),
         });
@@ -140,6 +141,12 @@ impl Controller {
                     tracing::error!(%error, network = %network.name(), "a pool could not be restored");
                 }
             }
+            for address in network.host_leases() {
+                let Some(pool) = network.pool_holding(address) else { continue };
+                if let Err(error) = ipam.restore_address(pool, address) {
+                    tracing::error!(%error, network = %network.name(), "the host's address could not be restored");
+                }
+            }
             for endpoint in state.endpoints_on(network.id) {
                 for address in endpoint.addresses() {
                     let Some(pool) = network.pool_holding(address.addr()) else { continue };
@@ -169,6 +176,10 @@ impl Controller {
             tracing::info!(sandbox = %sandbox.name, "gone, or not finished when the engine ended");
             for endpoint in state.endpoints_of(sandbox.id).map(|endpoint| endpoint.id).collect::<Vec<_>>() {
                 changes.extend(state.set_endpoint_phase(endpoint, Phase::Removing).map(RecordChange::PutEndpoint));
+            }
+            let inside = self.inside_links(&state, state.endpoints_of(sandbox.id));
+            if let Err(error) = self.delete_inside(&inside) {
+                tracing::warn!(%error, sandbox = %sandbox.name, "links inside of it could not be deleted");
             }
             self.leave_as_found(&sandbox);
             if let Some(path) = sandbox.namespace.path() {
@@ -315,7 +326,7 @@ impl Controller {
         looked_at.extend(desired.clone());
         self.recall_administrators();
         let actual = self.kernel.observe(&looked_at, LINK_PREFIX)?;
-        self.repair(&Plan::between(&actual, &desired))?;
+        self.repair(&self.divide(Plan::between(&actual, &desired))?.possible)?;
         for network in interrupted {
             self.release_pools(&network);
             self.commit(&[RecordChange::DeleteNetwork(network.id)])?;
@@ -380,6 +391,7 @@ fn repair_rank(change: &Change) -> u8 {
     match value {
         Value::Table(_) => 1,
         Value::Element(_) => 2,
+        Value::Link(link) if link.kind.parent().is_some() => 4,
         Value::Link(link) if !link.is_port() => 3,
         Value::Link(_) => 4,
         Value::Sysctl(_) => 5,

@@ -1,7 +1,7 @@
 //! Everything that exists is compared with the records because a person asks for it: the kernel, and what is beside it:
 //! files of namespaces, files of sandboxes, addresses that IPAM drivers hold, name servers.
 
-use super::{Controller, startup::Strays};
+use super::{Controller, heal::Comparison, startup::Strays};
 use crate::{Difference, DifferenceKind, NetworkRecord, Phase, Pool, SandboxRecord, Verification, files};
 use linkspan_kernel::{Change, Extent, Value};
 use linkspan_model::{Result, SandboxId};
@@ -30,8 +30,15 @@ impl Controller {
     }
 
     fn verify_kernel(&self, fix: bool, found: &mut Verification) -> Result<()> {
-        let (desired, plan) = self.compare(Extent::Anywhere)?;
+        let Comparison { desired, plan, waiting } = self.compare(Extent::Anywhere)?;
         found.objects += desired.len();
+        found.differences.extend(waiting.iter().map(|(change, reason)| Difference {
+            kind: DifferenceKind::Missing,
+            place: change.place().to_string(),
+            object: format!("{} (waits for {reason})", change.value()),
+            owner: desired.get(change.place(), &change.value().key()).map(|entry| entry.owner.to_string()),
+            fixed: false,
+        }));
         if plan.is_empty() {
             return Ok(());
         }
@@ -46,7 +53,7 @@ impl Controller {
         let mut left = BTreeSet::new();
         if fix {
             self.repair(&plan)?;
-            let (_, plan) = self.compare(Extent::Anywhere)?;
+            let plan = self.compare(Extent::Anywhere)?.plan;
             left.extend(plan.changes().iter().map(ToString::to_string));
         }
         found.differences.extend(plan.changes().iter().map(|change| Difference {
@@ -108,6 +115,7 @@ impl Controller {
                 .endpoints_on(network.id)
                 .flat_map(|endpoint| endpoint.addresses())
                 .map(|net| net.addr())
+                .chain(network.host_leases())
                 .collect();
             for pool in &network.pools {
                 let recorded = recorded.iter().copied().filter(|address| pool.subnet.contains(address)).collect();

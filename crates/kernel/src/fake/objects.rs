@@ -225,6 +225,19 @@ impl Objects {
         })
     }
 
+    /// Addresses of a link that are of use beyond it.
+    pub(super) fn addresses(&self, place: &Place, link: &str) -> Vec<std::net::IpAddr> {
+        let of_link = self.values.iter().filter_map(|((at, _), value)| match value {
+            Value::Address(address) if at == place && address.link == link => Some(address.address.addr()),
+            _ => None,
+        });
+        let local = |address: &std::net::IpAddr| match address {
+            std::net::IpAddr::V4(address) => address.is_link_local(),
+            std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        of_link.filter(|address| !local(address)).collect()
+    }
+
     /// Writes a value as it is.
     pub(super) fn put(&mut self, place: Place, value: Value) {
         self.values.insert((place, value.key()), value);

@@ -102,6 +102,7 @@ impl Objects {
         Some(Device {
             kind: link.kind.name().to_owned(),
             mac: link.mac,
+            mtu: link.mtu.unwrap_or(1500),
             up: link.up,
             loopback: link.kind == LinkKind::Loopback,
             ethernet: link.kind != LinkKind::Loopback,
@@ -109,6 +110,7 @@ impl Objects {
             master: master.map(|master| (master.name.clone(), master.kind.name().to_owned())),
             parent: link.kind.parent().map(|parent| (parent.to_owned(), tag(&link.kind))),
             alias: link.alias.clone(),
+            addresses: self.addresses(&Place::Host, name),
             sharers: sharers
                 .map(|(_, link)| (link.name.clone(), link.kind.name().to_owned(), tag(&link.kind)))
                 .collect(),

@@ -29,6 +29,11 @@ pub struct Link {
 /// What the aliases of links that an engine has made begin with.
 const ALIAS: &str = "linkspan ";
 
+/// Whether the alias of a link says that an engine has made it.
+pub fn is_own_alias(alias: &str) -> bool {
+    alias.starts_with(ALIAS)
+}
+
 impl Link {
     /// Whether it is a port of its master, and not routed by it.
     pub fn is_port(&self) -> bool {
@@ -37,7 +42,7 @@ impl Link {
 
     /// Whether a link that nobody wants is one of an engine's own: its name begins with `prefix`, or its alias says so.
     pub(crate) fn is_orphan(name: &str, alias: Option<&str>, prefix: &str) -> bool {
-        !prefix.is_empty() && (name.starts_with(prefix) || alias.is_some_and(|alias| alias.starts_with(ALIAS)))
+        !prefix.is_empty() && (name.starts_with(prefix) || alias.is_some_and(is_own_alias))
     }
 }
 

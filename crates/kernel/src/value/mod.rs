@@ -9,7 +9,7 @@ mod route;
 mod sysctl;
 
 pub use address::{Address, FdbEntry, Neighbour};
-pub use link::{Bridge, BridgePort, Link, LinkKind, PortState, Vxlan};
+pub use link::{Bridge, BridgePort, Link, LinkKind, PortState, Vxlan, is_own_alias};
 pub use nft::{NftData, NftElement, NftFamily, NftField, NftTable};
 pub use parent::{Ipvlan, IpvlanFlag, IpvlanMode, Macvlan, MacvlanMode};
 pub use passage::Passage;
@@ -115,6 +115,15 @@ impl Value {
             Self::Table(v) => Key::Table(v.family, v.name.clone()),
             Self::Element(v) => Key::Element(v.family, v.table.clone(), v.set.clone(), v.key.clone()),
             Self::Passage(v) => Key::Passage(v.interfaces.clone()),
+        }
+    }
+
+    /// The link that the object is, or is in, or is a setting of.
+    pub fn link_concerned(&self) -> Option<&str> {
+        match self {
+            Self::Link(v) => Some(&v.name),
+            Self::Sysctl(v) => v.link(),
+            value => value.link(),
         }
     }
 

@@ -116,15 +116,20 @@ pub(super) fn a_device_is_described(bench: &Bench) {
         (host, Value::Link(bridge("br0"))),
         (host, Value::Link(Link { up: false, master: Some("br0".into()), ..link("port", LinkKind::Dummy) })),
         (host, Value::Link(link("shim", macvlan("br0", MacvlanMode::Bridge)))),
+        (host, address("br0", "10.9.0.1/24")),
+        (host, address("br0", "169.254.7.1/16")),
+        (host, address("br0", "fd12:9::1/64")),
     ]));
     let described = |name: &str| bench.kernel.device(name).unwrap().unwrap();
     let bridge = described("br0");
     let expected = Device {
         kind: "bridge".into(),
         mac: Some(MacAddr([2, 0, 0, 0, 0, 1])),
+        mtu: 1400,
         up: true,
         ethernet: true,
         alias: Some("a bridge of ours".into()),
+        addresses: vec!["10.9.0.1".parse().unwrap(), "fd12:9::1".parse().unwrap()],
         sharers: vec![("shim".into(), "macvlan".into(), None)],
         ..Device::default()
     };

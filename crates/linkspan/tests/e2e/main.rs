@@ -23,6 +23,7 @@ mod names;
 mod neighbours;
 mod networks;
 mod output;
+mod parents;
 mod privileges;
 mod publish;
 mod readme;

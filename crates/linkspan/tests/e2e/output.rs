@@ -112,7 +112,7 @@ fn info_says_what_there_is() {
         (info["Networks"].as_u64(), info["Sandboxes"].as_u64(), info["Endpoints"].as_u64()),
         (Some(3), Some(1), Some(1))
     );
-    assert_eq!(info["Drivers"], serde_json::json!(["bridge", "host", "none"]));
+    assert_eq!(info["Drivers"], serde_json::json!(["bridge", "host", "none", "macvlan", "ipvlan"]));
     assert_eq!(host.ok("linkspan info --format '{{.Kernel}}'"), host.ok("uname -r"));
     let comm = host.ok(format!("cat /proc/{}/comm", info["Pid"]));
     assert_eq!(comm, "linkspan");

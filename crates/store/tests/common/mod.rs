@@ -36,6 +36,8 @@ pub(crate) fn network(n: u64, name: &str) -> NetworkRecord {
         spec: NetworkSpec::new(name.parse().expect("a name"), "bridge"),
         pools: vec![pool],
         host_mtu: None,
+        foreign_parents: Vec::new(),
+        host_addresses: Vec::new(),
     }
 }
 

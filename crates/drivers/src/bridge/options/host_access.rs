@@ -1,4 +1,4 @@
-use super::parse::boolean;
+use crate::option_values::boolean;
 use linkspan_model::{Error, PortRange, Protocol, Result};
 
 /// What sandboxes reach of the host itself, beside echo and the name server at the gateway's address.

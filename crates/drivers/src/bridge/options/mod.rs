@@ -2,16 +2,15 @@
 
 mod check;
 mod host_access;
-mod parse;
 mod values;
 
 pub(super) use host_access::HostAccess;
 pub(super) use values::{GatewayMode, Isolation, PerFamily};
 
 use crate::endpoint_options;
+use crate::option_values::{address_of_host, boolean, interface_name, interfaces, list, number, value};
 use linkspan_engine::Announcing;
 use linkspan_model::{Error, Family, Result};
-use parse::{address_of_host, boolean, interface_name, interfaces, list, number, value};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

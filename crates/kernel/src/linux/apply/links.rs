@@ -79,6 +79,8 @@ impl<'a> Step<'_, 'a> {
         } else {
             let netns = Netns::current()?;
             references.netns = Some(netns.as_fd().as_raw_fd());
+            // It may have one already; without one, changes in there are found later.
+            let _ = self.host_socket()?.batch(vec![rtnl::netns::number(netns.as_fd().as_raw_fd())]);
             pending.namespaces.push(netns);
             self.run.linux.host.enter(|| index(parent))??
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod link;
+pub(crate) mod netns;
 pub(crate) mod observe;
 pub(crate) mod route;
 mod socket;

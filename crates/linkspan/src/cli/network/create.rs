@@ -27,6 +27,8 @@ use std::net::IpAddr;
                                                             open to other such networks, with one address outside
   linkspan network create -o host_access=tcp/22,udp/514 ops members reach these ports of this host
   linkspan network create --respect-host-firewall dmz       ports also pass this host's input rules
+  linkspan network create -d macvlan -o parent=eth1.10 --subnet 192.168.10.0/24 --gateway 192.168.10.1 lan
+                                                            sandboxes are hosts of VLAN 10 on eth1's wire
 
 Prints the ID of the network.
 
@@ -66,7 +68,21 @@ Options of driver bridge, or Docker's names for them (com.docker.network…):
                            host addresses of published ports that name none [every address]
   enable_ipv4=BOOL, enable_ipv6=BOOL
                            as --ipv4 and --ipv6
-  interface_prefix=NAME    interfaces of sandboxes are NAME0, NAME1 … [eth]")]
+  interface_prefix=NAME    interfaces of sandboxes are NAME0, NAME1 … [eth]
+
+Options of drivers macvlan and ipvlan:
+  parent=NAME              device of the host whose wire the sandboxes are on; NAME.10 is its VLAN 10, made
+                           if it is not there; without a parent sandboxes reach each other only
+  macvlan_mode=MODE        bridge: siblings reach each other directly [default]; private: not at all;
+                           vepa: by way of the switch; passthru: one sandbox has the device for itself
+  ipvlan_mode=MODE         l2 [default]; l3, l3s: packets are routed, nothing is broadcast, and routers need
+                           a route to the subnet by way of this host
+  ipvlan_flag=FLAG         bridge [default], private, vepa: as the modes of macvlan
+  host_access=BOOL         this host and the sandboxes reach each other, by a link of its own [false]; its
+                           address is the auxiliary one called host, or one of the subnet's
+  bc_queue_len=FRAMES      broadcasts that wait for delivery to siblings (macvlan) [the kernel's]
+  mtu, metric, no_default_route, interface_prefix, advertise_addr_nmsgs, advertise_addr_ms
+                           as with bridge; the MTU is that of the parent unless given")]
 pub(in crate::cli) struct Args {
     /// Name of the network
     #[arg(value_name = "NETWORK")]

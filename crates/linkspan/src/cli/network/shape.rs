@@ -27,7 +27,7 @@ pub(super) struct Inspection<'a> {
     options: &'a BTreeMap<String, String>,
     labels: &'a BTreeMap<String, String>,
     containers: BTreeMap<String, Container>,
-    status: Status,
+    status: Status<'a>,
 }
 
 #[derive(Serialize)]
@@ -70,9 +70,11 @@ struct Container {
 }
 
 #[derive(Serialize)]
-struct Status {
+struct Status<'a> {
     #[serde(rename = "IPAM")]
     ipam: IpamStatus,
+    #[serde(rename = "WaitsFor")]
+    waits_for: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -139,7 +141,7 @@ impl<'a> From<&'a NetworkView> for Inspection<'a> {
             options: &network.options,
             labels: &network.labels,
             containers: containers.collect(),
-            status: Status { ipam: IpamStatus { subnets: status.collect() } },
+            status: Status { ipam: IpamStatus { subnets: status.collect() }, waits_for: &network.waits_for },
         }
     }
 }
@@ -209,6 +211,7 @@ pub(super) mod tests {
             labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
             config_only: false,
             config_from: Some("plan".to_owned()),
+            waits_for: Vec::new(),
             endpoints: vec![endpoint(2, true), endpoint(3, false)],
         }
     }
