@@ -1,5 +1,5 @@
 use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Parent, Pool};
-use linkspan_kernel::{Link, Place, Values};
+use linkspan_kernel::{Place, Values};
 use linkspan_model::{Family, NetworkSpec, PortBinding, PortSpec, Result, Scope};
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -74,10 +74,10 @@ pub trait NetworkDriver: Send + Sync {
         false
     }
 
-    /// The link inside its sandbox of an endpoint that has none in the host: it must be gone before the endpoint's
-    /// addresses are given back.
-    fn inside_link(&self, _network: &NetworkRecord, _endpoint: &EndpointRecord) -> Option<Link> {
-        None
+    /// What an endpoint in the sandbox at `place` has that goes with no link of the host, such as a link inside: it must be
+    /// gone before the endpoint's addresses are given back.
+    fn loose_values(&self, _network: &NetworkRecord, _endpoint: &EndpointRecord, _place: &Place) -> Values {
+        Values::new()
     }
 
     /// Name in the host of the link that is deleted behind the answer when the endpoint goes, if

@@ -55,7 +55,7 @@ pub(super) fn values(context: &EndpointContext<'_>, options: &ParentOptions) -> 
     if context.retired.is_some() {
         return Ok(values);
     }
-    let owner = Owner::new(format!("endpoint {}", endpoint.id.short()));
+    let owner = owner_of(endpoint);
     let link = link(network, endpoint, options)?;
     let name = link.name.clone();
     let settings = self::options(network, options, &endpoint.options)?.sysctls;
@@ -77,10 +77,35 @@ pub(super) fn values(context: &EndpointContext<'_>, options: &ParentOptions) -> 
     }
     interface::addresses(endpoint, &name).for_each(&mut inside);
     interface::to_other_subnets(network, endpoint, &name).into_iter().for_each(&mut inside);
-    if options.host_access {
-        for route in endpoint.addresses().filter_map(|net| host::route_to(network, net.addr())) {
-            values.insert(Place::Host, &owner, Value::Route(route));
+    values.extend(host_routes(network, endpoint, options));
+    Ok(values)
+}
+
+/// The host's routes to an endpoint.
+fn host_routes(network: &NetworkRecord, endpoint: &EndpointRecord, options: &ParentOptions) -> Values {
+    let mut values = Values::new();
+    for route in endpoint.addresses().filter_map(|net| host::route_to(network, net.addr())) {
+        if options.host_access {
+            values.insert(Place::Host, &owner_of(endpoint), Value::Route(route));
         }
     }
-    Ok(values)
+    values
+}
+
+fn owner_of(endpoint: &EndpointRecord) -> Owner {
+    Owner::new(format!("endpoint {}", endpoint.id.short()))
+}
+
+/// What goes with no link of the host: the link inside, and the host's routes.
+pub(super) fn loose_values(
+    network: &NetworkRecord,
+    endpoint: &EndpointRecord,
+    place: &Place,
+    options: &ParentOptions,
+) -> Values {
+    let mut values = host_routes(network, endpoint, options);
+    if let Ok(link) = link(network, endpoint, options) {
+        values.insert(place.clone(), &owner_of(endpoint), Value::Link(link));
+    }
+    values
 }

@@ -10,7 +10,7 @@ mod vlan;
 use linkspan_engine::{
     DriverCapabilities, EndpointContext, EndpointOptions, EndpointRecord, NetworkDriver, NetworkRecord, Parent, Pool,
 };
-use linkspan_kernel::{Link, Owner, Values};
+use linkspan_kernel::{Owner, Place, Values};
 use linkspan_model::{Error, Family, NetworkSpec, Result, Scope};
 use options::{Mode, ParentOptions};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -76,8 +76,8 @@ impl NetworkDriver for ParentDriver {
         endpoint::values(context, &ParentOptions::parse(*self, &context.network.spec.options)?)
     }
 
-    fn inside_link(&self, network: &NetworkRecord, endpoint: &EndpointRecord) -> Option<Link> {
-        endpoint::link(network, endpoint, &self.parsed(network)).ok()
+    fn loose_values(&self, network: &NetworkRecord, endpoint: &EndpointRecord, place: &Place) -> Values {
+        endpoint::loose_values(network, endpoint, place, &self.parsed(network))
     }
 
     fn gateway(&self, network: &NetworkRecord, address: IpAddr) -> Option<IpAddr> {

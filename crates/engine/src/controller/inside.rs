@@ -1,12 +1,12 @@
-//! Links inside sandboxes that go with none of the host.
+//! What endpoints have that goes with no link of the host, such as links inside sandboxes.
 
 use super::Controller;
 use crate::{EndpointRecord, state::State};
-use linkspan_kernel::{Link, Owner, Plan, Value, Values};
+use linkspan_kernel::{Link, Plan, Value, Values};
 use linkspan_model::Result;
 
 impl Controller {
-    /// The links inside sandboxes of these endpoints.
+    /// What these endpoints have of that.
     pub(super) fn inside_links<'a>(
         &self,
         state: &State,
@@ -18,15 +18,12 @@ impl Controller {
             let network = state.networks.get(&endpoint.network);
             let (Some(sandbox), Some(network)) = (found, network) else { continue };
             let Ok(driver) = self.drivers.get(&network.spec.driver) else { continue };
-            if let Some(link) = driver.inside_link(network, endpoint) {
-                let owner = Owner::new(format!("endpoint {}", endpoint.id.short()));
-                links.insert(sandbox.namespace.place(), &owner, Value::Link(link));
-            }
+            links.extend(driver.loose_values(network, endpoint, &sandbox.namespace.place()));
         }
         links
     }
 
-    /// Deletes those of `links` that there are, and waits until they are gone. What else goes by the name of one is
+    /// Deletes those of `links`, and what else they hold, that there are, and waits until they are gone. What else goes by the name of one is
     /// left alone.
     pub(super) fn delete_inside(&self, links: &Values) -> Result<()> {
         if links.is_empty() {
@@ -36,9 +33,11 @@ impl Controller {
         let mut gone = Values::new();
         for (place, key, entry) in seen.iter() {
             let wanted = links.get(place, key).map(|entry| &entry.value);
-            if let (Value::Link(found), Some(Value::Link(wanted))) = (&entry.value, wanted)
-                && is_ours(found, wanted)
-            {
+            let ours = match (&entry.value, wanted) {
+                (Value::Link(found), Some(Value::Link(wanted))) => is_ours(found, wanted),
+                (_, wanted) => wanted.is_some(),
+            };
+            if ours {
                 gone.insert(place.clone(), &entry.owner, entry.value.clone());
             }
         }

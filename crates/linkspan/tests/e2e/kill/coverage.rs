@@ -20,7 +20,9 @@ fn every_point_is_passed() {
         scene.host().ok(pair.setup);
         passed(scene.trace(pair.there));
         passed(scene.trace(pair.back));
-        scene.host().ok("linkspan system purge -f; ip netns del vm 2>/dev/null || true");
+        scene
+            .host()
+            .ok("linkspan system purge -f; ip netns del vm 2>/dev/null || true; ip link del wire 2>/dev/null || true");
     }
     scene.host().ok(daemon::THINGS);
     passed(scene.trace(daemon::DAMAGE));

@@ -83,6 +83,8 @@ killed! {
     sandboxes: "sandbox",
     adopted_namespaces: "adopted",
     connections: "connection",
+    networks_on_a_parent: "parent",
+    links_on_a_parent: "parent link",
     endpoints: "endpoint",
     joined_endpoints: "join",
     programs: "program",

@@ -61,6 +61,26 @@ pub(super) const OPERATIONS: &[Pair] = &[
         inside: "nsenter --net=$(cat $T/path) sh -c 'ip -o addr show scope global | sed \"s/^[0-9]*: /inside /\"; ip route; ip -6 route | grep -v fe80; nft list ruleset'",
     },
     Pair {
+        name: "parent",
+        setup: "set -e
+            ip link add wire type veth peer name far; ip link set wire up; ip link set far up",
+        there: "linkspan network create -d macvlan -o parent=wire -o host_access=true --ipv6 --subnet 10.89.7.0/29 --subnet fd12:89::/64 lan",
+        back: "linkspan network rm lan",
+        inside: "true",
+    },
+    Pair {
+        name: "parent link",
+        setup: "set -e
+            ip link add wire type veth peer name far; ip link set wire up; ip link set far up
+            linkspan network create -d macvlan -o parent=wire -o host_access=true --ipv6 --subnet 10.89.7.0/29 --subnet fd12:89::/64 lan
+            linkspan network create --ipv6 --subnet 10.89.8.0/29 --subnet fd12:90::/64 other
+            linkspan sandbox create --name s --network name=other,gw-priority=-1
+            linkspan sandbox inspect -f '{{.NetworkSettings.SandboxKey}}' s > $T/path",
+        there: "linkspan network connect --ip 10.89.7.4 --ip6 fd12:89::4 --mac-address 02:00:00:00:00:04 lan s",
+        back: "linkspan network disconnect lan s",
+        inside: "nsenter --net=$(cat $T/path) sh -c 'ip -o link | sed \"s/^[0-9]*: //; s/@if[0-9]*//; s/ state .*//\"; ip -o addr show scope global | sed \"s/^[0-9]*: /inside /\"; ip route; ip -6 route | grep -v fe80; nft list ruleset'",
+    },
+    Pair {
         name: "endpoint",
         setup: NETWORKS,
         there: api!("-d '{\"network\":\"app\",\"ipv4\":\"10.89.7.3\"}' -H 'content-type: application/json' http://l/v1/endpoints | jq -e .id"),
