@@ -76,7 +76,7 @@ fn files_and_logs_give_nothing_away() {
     }
     // A directory that is made is for root alone; the socket is for its group, where there is one.
     host.ok(
-        "linkspan system stop; cp /etc/group $T/group; echo 'linkspan:x:4242:' >> $T/group; mount --bind $T/group /etc/group
+        "linkspan rm -f web; linkspan system stop; cp /etc/group $T/group; echo 'linkspan:x:4242:' >> $T/group; mount --bind $T/group /etc/group
         export LINKSPAN_STATE_DIR=$T/made; linkspan info >/dev/null",
     );
     assert_eq!(host.ok("stat -c '%a %U' $T/made; stat -c '%a %g' $LINKSPAN_SOCKET"), "700 root\n660 4242");
