@@ -112,11 +112,16 @@ impl Looker<'_> {
     ) -> Result<()> {
         let members = Trial { open: !self.scene.is_isolated(member), by: None, may_stop: Vec::new() };
         let any = (Protocol::Tcp, ANY_PORT);
+        // On a wire whoever is there reaches it, by no rule of this host.
+        let outside = match member.wire {
+            Some(_) => Some(Trial { open: true, by: None, may_stop: Vec::new() }),
+            None => self.entering(None, address, any)?,
+        };
         let trials = [
             (Audience::Members(self.scene.network_name(member)), Some(members)),
             (Audience::Host, Some(self.sent_by_host(address, any)?)),
             (Audience::OtherNetworks, self.of_other_networks(sandbox, address, any)?),
-            (Audience::Outside, self.entering(None, address, any)?),
+            (Audience::Outside, outside),
         ];
         rows.push(row(trials, address.to_string(), None, 0));
         for binding in &sandbox.bindings {

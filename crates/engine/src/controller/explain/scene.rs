@@ -27,6 +27,8 @@ pub(in super::super) struct Member {
     pub(in super::super) host_link: Option<String>,
     /// The link of its network that it is a port of.
     pub(in super::super) bridge: Option<String>,
+    /// The device of the host whose wire it is on itself, where the rules of the host decide nothing.
+    pub(in super::super) wire: Option<String>,
 }
 
 impl Controller {
@@ -41,6 +43,7 @@ impl Controller {
                     sandbox: endpoint.sandbox?,
                     host_link: driver.host_link(endpoint),
                     bridge: driver.network_links(network).into_iter().next(),
+                    wire: driver.parent(network).map(|parent| parent.name),
                     endpoint: endpoint.clone(),
                 })
             };

@@ -99,6 +99,8 @@ fn names_resolve_as_on_a_bridge() {
     }
     assert_eq!(app.dig("-x 10.77.1.7"), ["db.lan."]);
     assert!(app.pings("db"));
+    let exposed = host.ok("linkspan exposure app");
+    assert!(exposed.contains("open to members of lan, outside"), "whoever is on the wire: {exposed}");
     host.ok("linkspan rm -f db");
     assert_eq!(app.dig("db"), Vec::<String>::new());
 }
