@@ -6,11 +6,12 @@ use std::{path::Path, process::Command};
 
 /// The crates of the workspace from the bottom to the top, each with what it may depend on.
 /// Test kits, figures and checks are tools: they may use everything, and nothing may use them.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("linkspan-failpoint", &[]),
     ("linkspan-model", &[]),
     ("linkspan-kernel", &["linkspan-failpoint", "linkspan-model"]),
-    ("linkspan-engine", &["linkspan-failpoint", "linkspan-model", "linkspan-kernel"]),
+    ("linkspan-dhcp", &["linkspan-model"]),
+    ("linkspan-engine", &["linkspan-failpoint", "linkspan-model", "linkspan-kernel", "linkspan-dhcp"]),
     ("linkspan-drivers", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
     ("linkspan-ipam", &["linkspan-model", "linkspan-kernel", "linkspan-engine"]),
     ("linkspan-store", &["linkspan-failpoint", "linkspan-model", "linkspan-kernel", "linkspan-engine"]),
@@ -36,7 +37,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
 const TOOLS: [&str; 3] = ["linkspan-testkit", "linkspan-bench", "xtask"];
 
 /// Beginnings of the names of outside crates that one crate alone may use.
-const RESERVED: [(&str, &str); 9] = [
+const RESERVED: [(&str, &str); 10] = [
     ("netlink-", "linkspan-kernel"),
     ("rtnetlink", "linkspan-kernel"),
     ("genetlink", "linkspan-kernel"),
@@ -44,6 +45,7 @@ const RESERVED: [(&str, &str); 9] = [
     ("nftnl", "linkspan-kernel"),
     ("rusqlite", "linkspan-store"),
     ("hickory-", "linkspan-dns"),
+    ("dhcproto", "linkspan-dhcp"),
     ("axum", "linkspan-api"),
     ("clap", "linkspan"),
 ];

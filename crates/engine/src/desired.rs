@@ -1,18 +1,20 @@
 //! What should exist in the kernel, as a function of the records.
 
 use crate::{
-    EndpointContext, EndpointRecord, Namespace, NetworkRecord, Phase, controller::Drivers, gateway, state::State,
+    EndpointContext, EndpointRecord, IpamDriver, Namespace, NetworkRecord, Phase, Sources, controller::Drivers,
+    gateway, state::State,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linkspan_kernel::{Link, LinkKind, NftFamily, NftTable, Owner, Place, Route, RouteKind, Sysctl, Value, Values};
 use linkspan_model::{EndpointId, Family, PortBinding, Result, RouteSpec, SandboxId};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the records are turned into values with.
 #[derive(Clone, Copy)]
 pub(crate) struct Desired<'a> {
     pub(crate) state: &'a State,
     pub(crate) drivers: &'a Drivers,
+    pub(crate) ipam: &'a [Box<dyn IpamDriver>],
     pub(crate) retired_group: u32,
 }
 
@@ -96,6 +98,7 @@ impl Desired<'_> {
                 network,
                 endpoint,
                 place: &place,
+                sources: self.sources(network),
                 adopted: matches!(sandbox.namespace, Namespace::Adopted { .. }),
                 retired: (endpoint.phase == Phase::Removing).then_some(self.retired_group),
                 publish_v4: publishes(v4.map(|(id, _)| id), endpoint),
@@ -138,6 +141,20 @@ impl Desired<'_> {
                 inside(Value::Route(Route { metric: route.metric, ..way }));
             }
         }
+        for endpoint in self.state.joined(id) {
+            let on_wire =
+                |net: &IpNet| self.state.joined(id).flat_map(EndpointRecord::addresses).any(|own| own.trunc() == *net);
+            for (destination, gateway) in leased_ways(endpoint) {
+                if on_wire(&destination) {
+                    continue;
+                }
+                let interface = endpoint.interface.clone().unwrap_or_default();
+                inside(Value::Route(match gateway {
+                    Some(gateway) => Route::via(destination, gateway, interface),
+                    None => Route::on_link(destination, interface),
+                }));
+            }
+        }
         if let Some(port) = sandbox.dns_port {
             inside(Value::Table(dns_table(port)));
         }
@@ -145,7 +162,32 @@ impl Desired<'_> {
     }
 }
 
+/// The routes that servers have given an endpoint, default routes left out: next hops that its addresses do not reach are
+/// neighbours all the same.
+fn leased_ways(endpoint: &EndpointRecord) -> Vec<(IpNet, Option<IpAddr>)> {
+    let mut ways: Vec<(IpNet, Option<IpAddr>)> = Vec::new();
+    for lease in endpoint.leases_in_force() {
+        let settings = &lease.settings;
+        let on_link = |gateway: &IpAddr| {
+            let direct = settings.routes.iter().filter(|(_, gateway)| gateway.is_none()).map(|(net, _)| net);
+            std::iter::once(&lease.address).chain(direct).any(|net| net.contains(gateway))
+        };
+        let gateways = settings.gateway.into_iter().chain(settings.routes.iter().filter_map(|(_, gateway)| *gateway));
+        ways.extend(gateways.filter(|gateway| !on_link(gateway)).map(|gateway| (IpNet::from(gateway), None)));
+        ways.extend(settings.routes.iter().copied());
+    }
+    ways
+}
+
 impl Desired<'_> {
+    /// Where addresses of a network come from.
+    fn sources(&self, network: &NetworkRecord) -> Sources {
+        let ipam = self.ipam.iter().find(|ipam| ipam.name() == network.spec.ipam.driver);
+        let of =
+            |family| ipam.and_then(|ipam| ipam.source(family, &network.spec.ipam.options).ok()).unwrap_or_default();
+        Sources { v4: of(Family::V4), v6: of(Family::V6) }
+    }
+
     /// Metric of the default route by an endpoint.
     fn gateway_metric(&self, endpoint: EndpointId) -> u32 {
         let endpoint = self.state.endpoints.get(&endpoint);

@@ -1,6 +1,6 @@
-use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Parent, Pool};
+use crate::{EndpointOptions, EndpointRecord, NetworkRecord, Parent, Pool, Sources};
 use linkspan_kernel::{Place, Values};
-use linkspan_model::{Family, NetworkSpec, PortBinding, PortSpec, Result, Scope};
+use linkspan_model::{Error, Family, NetworkSpec, PortBinding, PortSpec, Result, Scope};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// What a driver can do, and what the engine must do for it.
@@ -84,6 +84,21 @@ pub trait NetworkDriver: Send + Sync {
     /// it has one. See [`Kernel::retire_links`](linkspan_kernel::Kernel::retire_links).
     fn host_link(&self, _endpoint: &EndpointRecord) -> Option<String> {
         None
+    }
+
+    /// Whether the network leads anywhere: a next hop that a server names makes a default route.
+    fn leads_out(&self, network: &NetworkRecord) -> bool {
+        !network.spec.internal
+    }
+
+    /// Refuses a network whose wire no server of addresses or router of somebody else can be on.
+    fn check_foreign_addresses(&self, spec: &NetworkSpec) -> Result<()> {
+        Err(Error::invalid(format!(
+            "IPAM driver {} with driver {}, where nobody else gives addresses",
+            spec.ipam.driver,
+            self.name()
+        ))
+        .fix("use a network that is on a wire with a DHCP server: driver macvlan, or driver bridge with -o mode=unmanaged -o bridge=NAME"))
     }
 
     /// Metric of that default route; 0 is the kernel's default.
@@ -184,6 +199,8 @@ pub struct EndpointContext<'a> {
     pub endpoint: &'a EndpointRecord,
     /// The sandbox's namespace.
     pub place: &'a Place,
+    /// Where its addresses come from.
+    pub sources: Sources,
     /// It is another program's, which may have set what new interfaces in it begin with.
     pub adopted: bool,
     /// Device group of links that wait for deletion; `Some` once the endpoint has left.

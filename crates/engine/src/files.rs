@@ -46,10 +46,11 @@ pub(crate) fn wanted<'a>(
     sandbox: &SandboxRecord,
     endpoints: impl Iterator<Item = &'a EndpointRecord>,
 ) -> [(PathBuf, String); 3] {
+    let endpoints: Vec<&EndpointRecord> = endpoints.collect();
     let paths = paths(config, sandbox);
     [
-        (paths.hosts, hosts(config, sandbox, endpoints)),
-        (paths.resolv_conf, resolv_conf(config, sandbox)),
+        (paths.hosts, hosts(config, sandbox, endpoints.iter().copied())),
+        (paths.resolv_conf, resolv_conf(config, sandbox, &endpoints)),
         (paths.hostname, format!("{}\n", sandbox.hostname)),
     ]
 }
@@ -132,7 +133,20 @@ fn hosts<'a>(config: &Config, sandbox: &SandboxRecord, endpoints: impl Iterator<
     text
 }
 
-fn resolv_conf(config: &Config, sandbox: &SandboxRecord) -> String {
+/// The search domains that servers have given, each once.
+fn leased_search(endpoints: &[&EndpointRecord]) -> Vec<String> {
+    let mut search: Vec<String> = Vec::new();
+    for name in
+        endpoints.iter().flat_map(|endpoint| endpoint.leases_in_force()).flat_map(|lease| &lease.settings.search)
+    {
+        if !search.contains(name) {
+            search.push(name.clone());
+        }
+    }
+    search
+}
+
+fn resolv_conf(config: &Config, sandbox: &SandboxRecord, endpoints: &[&EndpointRecord]) -> String {
     let host = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
     let dns = &sandbox.dns;
     let untouched = dns.servers.is_empty() && dns.search.is_empty() && dns.options.is_empty();
@@ -156,7 +170,11 @@ fn resolv_conf(config: &Config, sandbox: &SandboxRecord) -> String {
             let _ = writeln!(text, "nameserver {server}");
         }
     }
-    let search = if dns.search.is_empty() { host_values("search ") } else { dns.search.clone() };
+    let search = match (&dns.search, leased_search(endpoints)) {
+        (own, _) if !own.is_empty() => own.clone(),
+        (_, leased) if !leased.is_empty() => leased,
+        _ => host_values("search "),
+    };
     // A single dot asks for no search domain at all, as in Docker.
     if !search.is_empty() && search != ["."] {
         let _ = writeln!(text, "search {}", search.join(" "));

@@ -1,7 +1,7 @@
 use crate::Pool;
 use ipnet::IpNet;
 use linkspan_model::{Family, MacAddr, PoolSpec, Result, Scope};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// A prefix that a new pool must not overlap, and who is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +36,44 @@ pub struct Usage {
     pub free: u64,
 }
 
+/// Where addresses of one IP version come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// From pools of the network, if it has any.
+    #[default]
+    Pools,
+    /// From a server on the wire (DHCP), which is waited for as long as this when an endpoint joins.
+    Server {
+        /// Zero does not wait.
+        patience: Duration,
+    },
+    /// The sandbox makes them of what routers advertise (SLAAC, RFC 4862).
+    Routers,
+}
+
+/// The same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// IPv4.
+    pub v4: Source,
+    /// IPv6.
+    pub v6: Source,
+}
+
 /// An IPAM driver gives pools to networks and addresses to endpoints. What it has given is
 /// in the engine's records; it keeps only what it needs to choose quickly, and is told again
 /// at start ([`restore_pool`](Self::restore_pool), [`restore_address`](Self::restore_address)).
 pub trait IpamDriver: Send + Sync {
     /// The name users give after `--ipam-driver`.
     fn name(&self) -> &'static str;
+
+    /// Where addresses of `family` come from on a network with these options.
+    ///
+    /// # Errors
+    /// Of class `Invalid`, naming the option, where one is unknown or malformed.
+    fn source(&self, _family: Family, _options: &BTreeMap<String, String>) -> Result<Source> {
+        Ok(Source::Pools)
+    }
 
     /// Chooses a pool and takes hold of it. The gateway and the auxiliary addresses are held with it.
     /// A driver that gives no addresses answers with an unspecified pool (`0.0.0.0/0`, `::/0`);

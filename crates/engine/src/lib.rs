@@ -12,6 +12,7 @@ mod explanation;
 mod files;
 mod gateway;
 mod ipam;
+mod lease;
 mod names;
 mod parent;
 mod passing;
@@ -28,13 +29,14 @@ pub use controller::{Config, Controller, Parts};
 pub use driver::{DriverCapabilities, EndpointContext, NetworkDriver};
 pub use endpoint_options::{Announcing, EndpointOptions, EndpointSysctl};
 pub use explanation::{Audience, ExplainRequest, Explanation, Exposure, ExposureRow, Step, StepKind, Verdict};
-pub use ipam::{IpamDriver, Occupied, PoolRequest, Usage};
+pub use ipam::{IpamDriver, Occupied, PoolRequest, Source, Sources, Usage};
+pub use lease::{LeaseRecord, LeaseServer, LeaseSettings};
 pub use names::{Knowledge, Question, Service};
 pub use parent::{Parent, Vlan, vlans};
 pub use record::{EndpointRecord, Namespace, NetworkRecord, Phase, Pool, ProcessRecord, SandboxRecord};
 pub use resolver::{ForwardPolicy, Resolver};
 pub use store::{Durability, RecordChange, Snapshot, Store};
 pub use view::{
-    Difference, DifferenceKind, EndpointView, FeatureView, HostFiles, Info, NetworkView, PoolView, PublishedPort,
-    SandboxView, Verification, Warned,
+    Difference, DifferenceKind, EndpointView, FeatureView, HostFiles, Info, LeaseStage, LeaseView, NetworkView,
+    PoolView, PublishedPort, SandboxView, Verification, Warned,
 };

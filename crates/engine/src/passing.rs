@@ -15,6 +15,7 @@ fn points(call: Call<'_>) -> Option<(Point, Point)> {
         Call::RetireLinks => Some((Point::RetireLinks, Point::RetiredLinks)),
         Call::FlushConntrack => Some((Point::FlushConntrack, Point::FlushedConntrack)),
         Call::Announce => Some((Point::Announce, Point::Announced)),
+        Call::Transmit => Some((Point::Transmit, Point::Transmitted)),
         Call::CreateNetns(_) => Some((Point::CreateNetns, Point::CreatedNetns)),
         Call::KeepNetns(_) => Some((Point::KeepNetns, Point::KeptNetns)),
         Call::RemoveNetns(_) => Some((Point::RemoveNetns, Point::RemovedNetns)),

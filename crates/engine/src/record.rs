@@ -1,6 +1,7 @@
 //! What the engine remembers: the records of the store. Their serialised form is
 //! versioned by the store's schema; fields are only ever added with a default.
 
+use crate::LeaseRecord;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use linkspan_kernel::Place;
@@ -238,6 +239,12 @@ pub struct EndpointRecord {
     /// Its IPv6 address with the subnet's prefix length.
     #[serde(default)]
     pub ipv6: Option<Ipv6Net>,
+    /// What servers have given it, or gave it last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseRecord>,
+    /// What it is to servers (a DUID, RFC 8415 §11), in hexadecimal digits; none before it was the client of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duid: Option<String>,
     /// IP versions whose address was asked for; the other's is of the IPAM driver's choice.
     #[serde(default)]
     pub fixed: Vec<Family>,
@@ -269,6 +276,16 @@ impl EndpointRecord {
     /// Its addresses, IPv4 first.
     pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
         self.ipv4.map(IpNet::from).into_iter().chain(self.ipv6.map(IpNet::from))
+    }
+
+    /// What a server has given it in `family`, where that is in force.
+    pub fn lease(&self, family: Family) -> Option<&LeaseRecord> {
+        self.leases.iter().find(|lease| self.address(family) == Some(lease.address.addr()))
+    }
+
+    /// What servers have given it that is in force.
+    pub fn leases_in_force(&self) -> impl Iterator<Item = &LeaseRecord> {
+        Family::BOTH.into_iter().filter_map(|family| self.lease(family))
     }
 
     /// Its address of `family`.

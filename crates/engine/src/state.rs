@@ -1,5 +1,8 @@
-use crate::{EndpointRecord, NetworkRecord, Phase, SandboxRecord, Snapshot, names::NameIndex};
-use linkspan_model::{EndpointId, Error, MacAddr, NetworkId, PortBinding, PortRange, Protocol, Result, SandboxId};
+use crate::{EndpointRecord, LeaseRecord, NetworkRecord, Phase, SandboxRecord, Snapshot, names::NameIndex};
+use ipnet::IpNet;
+use linkspan_model::{
+    EndpointId, Error, Family, MacAddr, NetworkId, PortBinding, PortRange, Protocol, Result, SandboxId,
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
@@ -139,6 +142,28 @@ impl State {
         if let Some(endpoint) = self.endpoints.get_mut(&record.id) {
             (endpoint.phase, endpoint.keep) = (record.phase, record.keep);
         }
+    }
+
+    /// Records what a server gave an endpoint, and lets it have the address.
+    pub(crate) fn put_lease(&mut self, id: EndpointId, lease: LeaseRecord) -> Option<EndpointRecord> {
+        let endpoint = self.endpoints.get_mut(&id)?;
+        match lease.address {
+            IpNet::V4(net) => endpoint.ipv4 = Some(net),
+            IpNet::V6(net) => endpoint.ipv6 = Some(net),
+        }
+        endpoint.leases.retain(|old| old.family() != lease.family());
+        endpoint.leases.push(lease);
+        Some(endpoint.clone())
+    }
+
+    /// Takes the address of a family away from an endpoint, which may ask for it again.
+    pub(crate) fn withdraw_address(&mut self, id: EndpointId, family: Family) -> Option<EndpointRecord> {
+        let endpoint = self.endpoints.get_mut(&id)?;
+        match family {
+            Family::V4 => endpoint.ipv4 = None,
+            Family::V6 => endpoint.ipv6 = None,
+        }
+        Some(endpoint.clone())
     }
 
     /// Every endpoint of a network, those being removed included.

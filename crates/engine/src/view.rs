@@ -1,6 +1,6 @@
 //! What the engine shows of its state to front ends.
 
-use crate::{Namespace, ProcessRecord, Usage};
+use crate::{LeaseSettings, Namespace, ProcessRecord, Usage};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use linkspan_model::{
@@ -102,6 +102,9 @@ pub struct EndpointView {
     pub gateway_v4: Option<Ipv4Addr>,
     /// Next hop of the network's default route, IPv6.
     pub gateway_v6: Option<Ipv6Addr>,
+    /// Addresses that servers of the network give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseView>,
     /// IP versions whose address was asked for.
     #[serde(default)]
     pub fixed: Vec<Family>,
@@ -123,6 +126,43 @@ pub struct EndpointView {
     pub default_v6: bool,
     /// Driver options.
     pub options: BTreeMap<String, String>,
+}
+
+/// An address that a server gives, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseView {
+    /// IP version.
+    pub family: Family,
+    /// The address, where it has one.
+    pub address: Option<IpNet>,
+    /// Who gave it.
+    pub server: Option<String>,
+    /// Seconds until it ends, where it does.
+    pub expires_in: Option<u64>,
+    /// How it stands.
+    pub stage: LeaseStage,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// What else the server gave.
+    #[serde(default)]
+    pub settings: LeaseSettings,
+}
+
+/// How an address that a server gives stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaseStage {
+    /// The endpoint has joined no sandbox.
+    Idle,
+    /// A server is asked for it.
+    Asking,
+    /// It is there.
+    Bound,
+    /// The server is asked for more time.
+    Renewing,
+    /// Every server is.
+    Rebinding,
 }
 
 /// A sandbox as it stands.

@@ -51,6 +51,14 @@ points! {
     Announce = "kernel.announce",
     /// Addresses have been announced.
     Announced = "kernel.announced",
+    /// An address is about to be given back to a server.
+    Transmit = "kernel.transmit",
+    /// An address has been given back to a server.
+    Transmitted = "kernel.transmitted",
+    /// An endpoint has its link, and its address is about to be asked for.
+    LeaseWanted = "lease.wanted",
+    /// A server has given an address, which nobody else has.
+    LeaseGiven = "lease.given",
     /// Within a plan: a batch of nf_tables is in force.
     Rules = "apply.rules",
     /// Within a plan: what was in links has gone.

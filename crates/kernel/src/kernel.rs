@@ -1,9 +1,10 @@
-use crate::{Inspect, Place, Plan, Values, Watch, features::Probed};
+use crate::{Inspect, Place, Plan, Values, Watch, WireBell, WireMessage, WirePort, Wires, features::Probed};
 use ipnet::IpNet;
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The kernel as the engine sees it. Implemented by [`Linux`](crate::Linux) and by the
@@ -69,6 +70,12 @@ pub trait Kernel: Send + Sync {
 
     /// Watches for changes from now on.
     fn watch(&self) -> Result<Box<dyn Watch>>;
+
+    /// Sockets for clients of DHCP, and what ends their waiting.
+    fn wires(&self) -> Result<(Box<dyn Wires>, Arc<dyn WireBell>)>;
+
+    /// Sends one message of such a client, which waits for no answer. It has left the interface when this returns.
+    fn transmit(&self, port: &WirePort, message: &WireMessage) -> Result<()>;
 
     /// Looking into the kernel without changing anything; none of a kernel in memory, which has no packets.
     fn inspect(&self) -> Option<&dyn Inspect> {

@@ -21,8 +21,9 @@ pub mod process;
 mod surrounded;
 mod value;
 mod watch;
+mod wire;
 
-pub use fake::FakeKernel;
+pub use fake::{Answer, FakeKernel};
 pub use inspect::{Decision, Hook, Inspect, Origin, Packet, Passed, Probe, ProbeResult, Rules, Way};
 pub use kernel::{Device, Flow, HostNetworks, HostPrefix, Kernel, Retirement, netns_of_pid};
 pub use linux::Linux;
@@ -38,3 +39,4 @@ pub use value::{
     Route, RouteKind, Sysctl, Value, Values, Vxlan, is_own_alias,
 };
 pub use watch::{Extent, Watch};
+pub use wire::{Heard, WireBell, WireMessage, WirePort, Wires};

@@ -49,6 +49,12 @@ impl Netns {
         Ok(Self { file })
     }
 
+    /// The same namespace, kept alive by another open file.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let file = self.file.try_clone();
+        file.map(|file| Self { file }).map_err(|error| Error::internal(format!("network namespace: {error}")))
+    }
+
     /// Device and inode of the namespace, which identify it as long as it lives.
     pub fn identity(&self) -> Result<(u64, u64)> {
         let metadata = self.file.metadata().map_err(|error| Error::internal(format!("network namespace: {error}")))?;
@@ -87,10 +93,7 @@ impl Netns {
 
     /// Keeps the namespace by a bind mount at `path` as well.
     pub fn keep(&self, path: &Path) -> Result<()> {
-        mount_at(path, || {
-            let file = self.file.try_clone();
-            file.map(|file| Self { file }).map_err(|error| Error::internal(format!("network namespace: {error}")))
-        })
+        mount_at(path, || self.try_clone())
     }
 
     /// Takes the file of [`create`](Self::create) or [`keep`](Self::keep) away. Absence is not an error.

@@ -8,6 +8,7 @@ use nix::{
         resource::{UsageWho, getrusage},
         time::TimeVal,
     },
+    time::{ClockId, clock_gettime},
 };
 use std::{
     ffi::CString,
@@ -32,6 +33,17 @@ pub fn thread_time() -> Duration {
     };
     getrusage(UsageWho::RUSAGE_THREAD)
         .map_or(Duration::ZERO, |usage| whole(usage.user_time()) + whole(usage.system_time()))
+}
+
+/// Time since the boot of the machine, in which clocks that are set and times of sleep make no difference.
+pub fn boot_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
+/// What tells this boot of the machine from others.
+pub fn boot_id() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    read.map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }
 
 /// What a program finds around itself.

@@ -1,4 +1,7 @@
-use crate::{Device, Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch, features::Probed};
+use crate::{
+    Device, Flow, HostNetworks, Inspect, Kernel, Place, Plan, Retirement, Values, Watch, WireBell, WireMessage,
+    WirePort, Wires, features::Probed,
+};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{net::IpAddr, path::Path, sync::Arc};
 
@@ -17,6 +20,8 @@ pub enum Call<'a> {
     FlushConntrack,
     /// [`Kernel::announce`].
     Announce,
+    /// [`Kernel::transmit`].
+    Transmit,
     /// [`Kernel::create_netns`] at this path.
     CreateNetns(&'a Path),
     /// [`Kernel::keep_netns`] at this path.
@@ -106,6 +111,12 @@ impl<A: Around> Kernel for Surrounded<A> {
     }
     fn watch(&self) -> Result<Box<dyn Watch>> {
         self.kernel.watch()
+    }
+    fn wires(&self) -> Result<(Box<dyn Wires>, Arc<dyn WireBell>)> {
+        self.kernel.wires()
+    }
+    fn transmit(&self, port: &WirePort, message: &WireMessage) -> Result<()> {
+        self.call(Call::Transmit, |kernel| kernel.transmit(port, message))
     }
     fn inspect(&self) -> Option<&dyn Inspect> {
         self.kernel.inspect()

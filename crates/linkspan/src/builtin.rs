@@ -3,7 +3,7 @@
 use linkspan_dns::DnsServer;
 use linkspan_drivers::{BridgeDriver, HostDriver, NoneDriver, ParentDriver};
 use linkspan_engine::{Durability, IpamDriver, NetworkDriver, RecordChange, Store};
-use linkspan_ipam::{NullIpam, PoolConfig, PoolIpam, random_ula};
+use linkspan_ipam::{DhcpIpam, NullIpam, PoolConfig, PoolIpam, random_ula};
 use linkspan_model::{Error, Result};
 
 /// Every network driver. A new one is a line here.
@@ -19,7 +19,7 @@ pub(crate) fn network_drivers() -> Vec<Box<dyn NetworkDriver>> {
 
 /// Every IPAM driver. A new one is a line here.
 pub(crate) fn ipam_drivers(store: &dyn Store) -> Result<Vec<Box<dyn IpamDriver>>> {
-    Ok(vec![Box::new(PoolIpam::new(PoolConfig::new(local_prefix(store)?))?), Box::new(NullIpam)])
+    Ok(vec![Box::new(PoolIpam::new(PoolConfig::new(local_prefix(store)?))?), Box::new(NullIpam), Box::new(DhcpIpam)])
 }
 
 /// The name server.

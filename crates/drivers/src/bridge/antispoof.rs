@@ -3,7 +3,7 @@
 //! addresses are elements of its sets.
 
 use super::{endpoint::host_link, ruleset::TABLE};
-use linkspan_engine::EndpointRecord;
+use linkspan_engine::{EndpointRecord, Source, Sources};
 use linkspan_kernel::{NftData, NftElement, NftFamily, NftField, NftTable, Value};
 use linkspan_model::MacAddr;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,6 +15,9 @@ use std::net::{IpAddr, Ipv6Addr};
 /// - `input`: frames to 01:80:c2:00:00:0X, which a bridge hands to its host without `prerouting`.
 /// - `bound`, `unbound`: endpoints with addresses of ours, and those of networks without IPAM, whose addresses are
 ///   their own affair. A tagged frame has the type of its tag, and falls through.
+/// - `leasing`: endpoints whose addresses a server of the wire gives: before they have one they may ask for it from none,
+///   and look for duplicates of what they are given.
+/// - `autoconf`: the same, and the sandbox makes its IPv6 addresses itself.
 /// - `ip_roles`, `ip6_roles`: servers of DHCP (ports 67 and 547) and routers are not sandboxes.
 /// - `ip6_unspecified`: `::` looks for duplicates of one's own addresses, and joins groups meanwhile (RFC 3590).
 /// - `ip6_target`: the address that a neighbour solicitation or advertisement is about, 8 bytes into ICMPv6.
@@ -25,9 +28,9 @@ pub(super) fn table() -> Value {
     Value::Table(NftTable { family: NftFamily::Bridge, name: TABLE.to_owned(), body: BODY.to_owned() })
 }
 
-/// The elements of an endpoint. Without addresses of a family it sends nothing of that family; without any it is
+/// The elements of an endpoint whose addresses come from `sources`. Without addresses of a family it sends nothing of that family; without any it is
 /// held to its MAC address alone.
-pub(super) fn elements(endpoint: &EndpointRecord, comment: &str) -> Vec<Value> {
+pub(super) fn elements(endpoint: &EndpointRecord, sources: Sources, comment: &str) -> Vec<Value> {
     let port = || NftField::Interface(host_link(endpoint));
     let element = |set: &str, key: Vec<NftField>, data: Option<NftData>| {
         Value::Element(NftElement {
@@ -41,9 +44,17 @@ pub(super) fn elements(endpoint: &EndpointRecord, comment: &str) -> Vec<Value> {
     };
     let v4 = endpoint.ipv4.map(|net| IpAddr::from(net.addr()));
     let v6 = endpoint.ipv6.map(|net| IpAddr::from(net.addr()));
-    let link_local = v6.map(|_| IpAddr::from(link_local(endpoint.mac)));
+    let link_local = v6.map(|_| link_local_of(endpoint));
     let further = endpoint.link_local.iter().copied().map(Some);
-    let chain = if v4.or(v6).is_some() { "bound" } else { "unbound" };
+    let asks = |source| matches!(source, Source::Server { .. });
+    // Who asks for an address has a link-local one to ask from in IPv6.
+    let link_local = link_local.or_else(|| asks(sources.v6).then(|| link_local_of(endpoint)));
+    let chain = match sources {
+        Sources { v6: Source::Routers, .. } => "autoconf",
+        Sources { v4, v6 } if asks(v4) || asks(v6) => "leasing",
+        _ if v4.or(v6).is_some() => "bound",
+        _ => "unbound",
+    };
     let mut elements = vec![
         element("ports", vec![port()], Some(NftData::Jump(chain.to_owned()))),
         element("macs", vec![port(), NftField::Mac(endpoint.mac)], None),
@@ -53,6 +64,10 @@ pub(super) fn elements(endpoint: &EndpointRecord, comment: &str) -> Vec<Value> {
         elements.push(element(set, vec![port(), NftField::Address(address)], None));
     }
     elements
+}
+
+fn link_local_of(endpoint: &EndpointRecord) -> IpAddr {
+    link_local(endpoint.mac).into()
 }
 
 /// The link-local address that Linux makes from a MAC address (RFC 4291, appendix A).

@@ -89,7 +89,7 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         name: interface.to_owned(),
         kind: LinkKind::VethPeer,
         mac: Some(endpoint.mac),
-        mtu: Some(mtu),
+        mtu: Some(inner_mtu(network, endpoint, mtu)),
         up: true,
         master: None,
         port: None,
@@ -103,8 +103,9 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         if context.adopted {
             inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
         }
-        // Addresses and routes are ours to give, not those of a sibling's router advertisements.
-        inside(Value::Sysctl(Sysctl::new(conf("accept_ra"), "0")));
+        for (key, value) in endpoint_options::router_advertisements(context.sources.v6) {
+            inside(Value::Sysctl(Sysctl::new(conf(key), *value)));
+        }
         // MAC addresses are unique on the network, so that the link-local address is as well.
         inside(Value::Sysctl(Sysctl::new(conf("accept_dad"), "0")));
     } else {
@@ -123,7 +124,7 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         values.insert(Place::Host, &owner, ruleset::named_port(name, &comment));
     }
     if options.antispoof {
-        for element in antispoof::elements(endpoint, &comment) {
+        for element in antispoof::elements(endpoint, context.sources, &comment) {
             values.insert(Place::Host, &owner, element);
         }
     }
@@ -168,4 +169,11 @@ pub(super) fn answers_at(port: &PortSpec, network: &NetworkRecord, options: &Bri
         GatewayMode::Isolated => false,
     };
     !network.spec.internal && asked && open
+}
+
+/// MTU inside: that of the network, or the smaller one that a server says its wire has.
+fn inner_mtu(network: &NetworkRecord, endpoint: &EndpointRecord, mtu: u32) -> u32 {
+    let least = if network.spec.enable_ipv6 { 1280 } else { 68 };
+    let said = endpoint.leases_in_force().filter_map(|lease| lease.settings.mtu).min();
+    said.map_or(mtu, |said| u32::from(said).max(least).min(mtu))
 }

@@ -13,7 +13,7 @@ use linkspan_engine::{
     DriverCapabilities, EndpointContext, EndpointOptions, EndpointRecord, NetworkDriver, NetworkRecord, Pool,
 };
 use linkspan_kernel::{Owner, Values};
-use linkspan_model::{Family, NetworkId, NetworkSpec, PortSpec, Result, Scope};
+use linkspan_model::{Error, Family, NetworkId, NetworkSpec, PortSpec, Result, Scope};
 use options::{BridgeOptions, GatewayMode};
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -69,6 +69,21 @@ impl NetworkDriver for BridgeDriver {
     fn gateway(&self, network: &NetworkRecord, address: IpAddr) -> Option<IpAddr> {
         let leads_out = !network.spec.internal && !parsed(network).no_default_route;
         network.pool_holding(address).filter(|_| leads_out).and_then(Pool::gateway_address)
+    }
+
+    fn leads_out(&self, network: &NetworkRecord) -> bool {
+        !network.spec.internal && !parsed(network).no_default_route
+    }
+
+    fn check_foreign_addresses(&self, spec: &NetworkSpec) -> Result<()> {
+        if BridgeOptions::parse(&spec.options)?.unmanaged {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "IPAM driver {} on a bridge of our own, where nobody else gives addresses",
+            spec.ipam.driver
+        ))
+        .fix("add -o mode=unmanaged -o bridge=NAME, of a bridge that has a DHCP server on its wire"))
     }
 
     fn gateway_metric(&self, network: &NetworkRecord) -> u32 {

@@ -4,7 +4,7 @@ mod sysctl;
 
 pub(crate) use sysctl::name as sysctl_name;
 
-use linkspan_engine::{Announcing, EndpointOptions};
+use linkspan_engine::{Announcing, EndpointOptions, Source};
 use linkspan_model::{Error, Result, is_valid_interface_name};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -82,6 +82,16 @@ fn host_interface(key: &str, value: &str) -> Result<String> {
         .fix("choose another name, or leave it out"));
     }
     Ok(name)
+}
+
+/// The settings of an interface that say what becomes of router advertisements. Where addresses are ours to give, those of
+/// a sibling count for nothing; where a server gives them, routers still say where it goes on.
+pub(crate) fn router_advertisements(source: Source) -> &'static [(&'static str, &'static str)] {
+    match source {
+        Source::Pools => &[("accept_ra", "0")],
+        Source::Server { .. } => &[("accept_ra", "1"), ("autoconf", "0")],
+        Source::Routers => &[("accept_ra", "1"), ("autoconf", "1")],
+    }
 }
 
 #[cfg(test)]

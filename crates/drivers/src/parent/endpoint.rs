@@ -66,8 +66,9 @@ pub(super) fn values(context: &EndpointContext<'_>, options: &ParentOptions) -> 
         if context.adopted {
             inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
         }
-        // Addresses and routes are ours to give, not those of a router on the wire.
-        inside(Value::Sysctl(Sysctl::new(conf("accept_ra"), "0")));
+        for (key, value) in endpoint_options::router_advertisements(context.sources.v6) {
+            inside(Value::Sysctl(Sysctl::new(conf(key), *value)));
+        }
         inside(Value::Sysctl(Sysctl::new(conf("accept_dad"), "0")));
     } else {
         inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "1")));

@@ -84,6 +84,26 @@ impl NetworkDriver for ParentDriver {
         network.pool_holding(address).filter(|_| self.leads_out(network)).and_then(Pool::gateway_address)
     }
 
+    fn leads_out(&self, network: &NetworkRecord) -> bool {
+        !network.spec.internal && !self.parsed(network).no_default_route
+    }
+
+    fn check_foreign_addresses(&self, spec: &NetworkSpec) -> Result<()> {
+        let options = ParentOptions::parse(*self, &spec.options)?;
+        let refused =
+            |what: &str, fix: &str| Err(Error::invalid(format!("IPAM driver {} {what}", spec.ipam.driver)).fix(fix));
+        if !options.mode.has_macs() {
+            return refused("with driver ipvlan, whose endpoints share one MAC address", "use driver macvlan");
+        }
+        if options.parent.is_none() {
+            return refused("on a network without a parent, where there is no server", "add -o parent=NAME");
+        }
+        if options.host_access {
+            return refused("with host_access, which needs an address of the network", "leave one of the two out");
+        }
+        Ok(())
+    }
+
     fn default_by_link(&self, network: &NetworkRecord) -> bool {
         self.leads_out(network) && self.parsed(network).mode.is_routed()
     }
@@ -174,10 +194,6 @@ impl ParentDriver {
     /// The options of a network that was validated when it was made.
     fn parsed(self, network: &NetworkRecord) -> ParentOptions {
         ParentOptions::parse(self, &network.spec.options).unwrap_or_else(|_| ParentOptions::new(self))
-    }
-
-    fn leads_out(self, network: &NetworkRecord) -> bool {
-        !network.spec.internal && !self.parsed(network).no_default_route
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an endpoint gets on its network: addresses and a MAC address.
 
 use super::Controller;
-use crate::{EndpointRecord, NetworkRecord, Pool, state::State};
+use crate::{EndpointRecord, NetworkRecord, Pool, Source, state::State};
 use ipnet::IpNet;
 use linkspan_model::{Error, ErrorClass, Family, MacAddr, Result};
 use std::net::IpAddr;
@@ -23,6 +23,13 @@ impl Controller {
         let pools: Vec<&Pool> = network.pools_of(family).filter(|_| addresses).collect();
         let tried = match (wanted, pools.as_slice()) {
             (None, []) => return Ok(None),
+            (Some(wanted), []) if matches!(self.source(network, family), Source::Server { .. }) => {
+                return Err(Error::invalid(format!(
+                    "address {wanted} on network {}, whose addresses a DHCP server gives",
+                    network.name()
+                ))
+                .fix("leave the address out, and have the server keep one for --mac-address"));
+            }
             (Some(wanted), []) => {
                 return Err(Error::invalid(format!(
                     "address {wanted} on network {}, which gives no {family} addresses",

@@ -39,6 +39,8 @@ impl Controller {
             mac: self.mac_for(state, network, spec.mac)?,
             ipv4: None,
             ipv6: None,
+            leases: Vec::new(),
+            duid: None,
             fixed: Vec::new(),
             link_local: check_link_local(state, network, &spec.link_local)?,
             aliases: spec.aliases.clone(),
@@ -146,6 +148,7 @@ impl Controller {
             return Err(error);
         }
         record.sandbox = Some(sandbox);
+        self.name_client(state, &mut record, sandbox);
         record.joined =
             1 + state.endpoints_of(sandbox).chain(among).map(|other| other.joined).max().unwrap_or_default();
         record.phase = Phase::Creating;

@@ -1,4 +1,4 @@
-use super::Controller;
+use super::{Controller, Operation};
 use crate::{Durability, EndpointRecord, EndpointView, NetworkRecord, Phase, RecordChange, files, state::State};
 use linkspan_kernel::Flow;
 use linkspan_model::{
@@ -18,9 +18,9 @@ impl Controller {
     pub fn connect(&self, sandbox: &str, spec: EndpointSpec) -> Result<EndpointView> {
         let id = self.read().ready_sandbox(sandbox)?.id;
         let operation = self.sandbox_operation(id);
-        let _operation = self.operate(&operation);
+        let mut operating = self.operate(&operation);
         self.wait_for_links_of(id);
-        let endpoint = self.change_sandbox(id, |state| {
+        let endpoint = self.change_sandbox(&mut operating, id, |state| {
             let endpoint = self.new_endpoint(state, &spec)?;
             self.join_record(state, endpoint, id, &[]).map(|record| vec![record])
         })?;
@@ -53,9 +53,9 @@ impl Controller {
             (endpoint.id, state.ready_sandbox(sandbox)?.id)
         };
         let operation = self.sandbox_operation(id);
-        let _operation = self.operate(&operation);
+        let mut operating = self.operate(&operation);
         self.wait_for_links_of(id);
-        self.change_sandbox(id, |state| {
+        self.change_sandbox(&mut operating, id, |state| {
             let record = state.endpoints.get(&endpoint).cloned();
             let record = record.filter(|record| record.phase == Phase::Ready && record.sandbox.is_none());
             let record = record.ok_or_else(|| Error::not_found(format!("endpoint {} has gone", endpoint.short())))?;
@@ -125,6 +125,7 @@ impl Controller {
     /// joined, in phase `creating`. Undoes everything where something fails.
     pub(super) fn change_sandbox(
         &self,
+        operation: &mut Operation<'_>,
         id: SandboxId,
         mut edit: impl FnMut(&State) -> Result<Vec<EndpointRecord>>,
     ) -> Result<Vec<EndpointId>> {
@@ -148,8 +149,13 @@ impl Controller {
         let applied = self.serve_names(id).and_then(|()| {
             let after = self.desired(&self.read()).sandbox(id)?;
             self.apply(&before, &after)?;
-            self.check_settings(&records).and_then(|()| self.finish_endpoints(id, &ids)).inspect_err(|_| {
-                if let Err(error) = self.apply(&after, &before) {
+            let whole = self
+                .check_settings(&records)
+                .and_then(|()| self.take_leases(operation, id, &records))
+                .and_then(|()| self.finish_endpoints(id, &ids));
+            whole.inspect_err(|_| {
+                let now = self.give_back_all(&ids).and_then(|()| self.values_of(id));
+                if let Err(error) = now.and_then(|now| self.apply(&now, &before)) {
                     tracing::error!(%error, sandbox = %id, "could not undo endpoints that failed");
                 }
             })
@@ -294,7 +300,7 @@ impl Controller {
     /// unpublished, addresses and routes gone, the port closed. What happens behind the answer:
     /// the link is deleted, and the addresses are given back unless the endpoint is to be kept.
     pub(super) fn detach(&self, sandbox: SandboxId, endpoint: EndpointId, keep: bool) -> Result<()> {
-        let (before, after, network, direct) = {
+        let (record, before, after, network, direct) = {
             let mut state = self.write();
             let record = state.endpoints.get(&endpoint).filter(|record| record.phase == Phase::Ready).cloned();
             let Some(record) = record else {
@@ -309,7 +315,10 @@ impl Controller {
                 .commit(&[RecordChange::PutEndpoint(removing)])
                 .and_then(|()| self.desired(&state).sandbox(sandbox));
             match after {
-                Ok(after) => (before, after, state.networks.get(&record.network).cloned(), direct),
+                Ok(after) => {
+                    let network = state.networks.get(&record.network).cloned();
+                    (record, before, after, network, direct)
+                }
                 Err(error) => {
                     state.set_endpoint_phase(endpoint, Phase::Ready);
                     state.publish_names(endpoint);
@@ -317,6 +326,11 @@ impl Controller {
                 }
             }
         };
+        if keep {
+            self.keep_leases(&record)
+        } else {
+            self.give_back(&record)
+        }
         // Removal goes on whatever the kernel says: the reaper deletes the link itself.
         self.apply_anyway(&before, &after, &format_args!("endpoint {}", endpoint.short()));
         self.endpoints_changed(sandbox);

@@ -16,6 +16,7 @@ mod families;
 mod foreign;
 mod heal;
 mod inside;
+mod leases;
 mod networks;
 mod parents;
 mod processes;
@@ -31,7 +32,7 @@ mod verify;
 mod waiting;
 
 use crate::{
-    Durability, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, RecordChange, Resolver, Store,
+    Durability, EndpointRecord, ForwardPolicy, IpamDriver, NetworkDriver, NetworkRecord, RecordChange, Resolver, Store,
     desired::Desired, records::Records, state::State,
 };
 use linkspan_kernel::{Kernel, Plan, Values};
@@ -40,7 +41,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -101,7 +102,7 @@ pub struct Controller {
     /// The records. Held for memory and store work only, never while the kernel is changed.
     state: RwLock<State>,
     /// Every operation that changes the kernel shares it; whoever compares the kernel with what is desired has it
-    /// alone. Taken before the two below, and by nobody twice.
+    /// alone. Taken after the turn at one of the two below, and by nobody twice.
     operations: RwLock<()>,
     /// How many operations have begun.
     begun: AtomicU64,
@@ -115,12 +116,24 @@ pub struct Controller {
     waiting: Mutex<BTreeSet<String>>,
     events: events::Subscribers,
     reaper: Arc<reaper::Reaper>,
+    leases: Arc<leases::Leases>,
 }
 
 /// An operation that may change the kernel, for as long as it is held.
 struct Operation<'a> {
     _turn: MutexGuard<'a, ()>,
-    _shared: RwLockReadGuard<'a, ()>,
+    shared: Option<RwLockReadGuard<'a, ()>>,
+    controller: &'a Controller,
+}
+
+impl<'a> Operation<'a> {
+    /// Does what changes nothing and may take long, while others may compare the kernel. The turn is kept.
+    fn aside<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        self.shared = None;
+        let done = f();
+        self.shared = Some(self.controller.share());
+        done
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -141,7 +154,7 @@ impl Controller {
     }
 
     fn desired<'a>(&'a self, state: &'a State) -> Desired<'a> {
-        Desired { state, drivers: &self.drivers, retired_group: self.reaper.group() }
+        Desired { state, drivers: &self.drivers, ipam: &self.ipam, retired_group: self.reaper.group() }
     }
 
     /// Changes the kernel from what was desired to what is desired.
@@ -187,9 +200,27 @@ impl Controller {
 
     /// Begins an operation once its turn at `order` has come.
     fn operate<'a>(&'a self, order: &'a Mutex<()>) -> Operation<'a> {
-        let shared = self.operations.read().unwrap_or_else(PoisonError::into_inner);
+        // Who waits for a turn must not keep those waiting who compare the kernel.
+        let turn = lock(order);
+        let shared = Some(self.share());
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Operation { _shared: shared, _turn: lock(order) }
+        Operation { _turn: turn, shared, controller: self }
+    }
+
+    /// The same where nobody else has the turn.
+    fn try_operate<'a>(&'a self, order: &'a Mutex<()>) -> Option<Operation<'a>> {
+        let turn = match order.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let shared = Some(self.share());
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Some(Operation { _turn: turn, shared, controller: self })
+    }
+
+    fn share(&self) -> RwLockReadGuard<'_, ()> {
+        self.operations.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lock that makes operations on a sandbox follow each other.
@@ -209,7 +240,10 @@ impl Controller {
             .joined(sandbox)
             .filter_map(|endpoint| state.networks.get(&endpoint.network))
             .any(|network| !network.spec.internal);
-        let servers = state.sandboxes.get(&sandbox).map(|sandbox| sandbox.dns.servers.clone()).unwrap_or_default();
+        let own = state.sandboxes.get(&sandbox).map(|sandbox| sandbox.dns.servers.clone()).unwrap_or_default();
+        let leases = || state.joined(sandbox).flat_map(EndpointRecord::leases_in_force);
+        let servers =
+            if own.is_empty() { leases().flat_map(|lease| lease.settings.dns.clone()).collect() } else { own };
         ForwardPolicy { forward, servers }
     }
 }
@@ -217,5 +251,6 @@ impl Controller {
 impl Drop for Controller {
     fn drop(&mut self) {
         self.reaper.stop();
+        self.leases.stop();
     }
 }

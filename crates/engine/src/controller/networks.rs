@@ -75,6 +75,7 @@ impl Controller {
             occupied
         };
         if driver.capabilities().addresses {
+            self.check_sources(&record)?;
             self.request_pools(&mut record, &occupied)?;
         }
         let id = record.id;

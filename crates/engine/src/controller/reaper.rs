@@ -13,7 +13,7 @@
 use super::{Controller, announce::Announcement, lock};
 use crate::{EndpointRecord, Phase, RecordChange};
 use linkspan_kernel::{Flow, Retirement, Values};
-use linkspan_model::EndpointId;
+use linkspan_model::{EndpointId, Family};
 use std::{
     path::Path,
     sync::{Condvar, Mutex, PoisonError, Weak},
@@ -229,6 +229,9 @@ impl Controller {
                 interface: endpoint.interface.clone().filter(|_| !endpoint.interface_chosen),
                 interface_chosen: false,
                 keep: false,
+                // What a server gave is in use no more, and is asked for again when it joins.
+                ipv4: endpoint.ipv4.filter(|_| endpoint.lease(Family::V4).is_none()),
+                ipv6: endpoint.ipv6.filter(|_| endpoint.lease(Family::V6).is_none()),
                 ..endpoint.clone()
             })
         };

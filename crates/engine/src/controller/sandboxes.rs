@@ -26,7 +26,7 @@ impl Controller {
         check_spec(&spec)?;
         let id = SandboxId::random();
         let operation = self.sandbox_operation(id);
-        let _operation = self.operate(&operation);
+        let mut operating = self.operate(&operation);
         let namespace = self.open_namespace(id, &spec)?;
         let kept = namespace.path().map(Path::to_owned);
         let made = self
@@ -34,7 +34,7 @@ impl Controller {
             .and_then(|()| self.record_sandbox(id, namespace, &spec, leased))
             .and_then(|()| {
                 let joined = self.publish_ports(id, &spec).and_then(|()| {
-                    self.change_sandbox(id, |state| {
+                    self.change_sandbox(&mut operating, id, |state| {
                         let mut records: Vec<EndpointRecord> = Vec::new();
                         // Endpoints of one transaction see each other: names, addresses, MAC addresses.
                         let mut scratch = Scratch::new(self, state);
@@ -218,11 +218,12 @@ impl Controller {
         let id = self.read().ready_sandbox(reference)?.id;
         let operation = self.sandbox_operation(id);
         let _operation = self.operate(&operation);
-        let (record, endpoints, left, direct, inside, before, after) = {
+        let (record, endpoints, given, left, direct, inside, before, after) = {
             let mut state = self.write();
             let record = state.ready_sandbox(&id.to_string())?.clone();
             let before = self.desired(&state).sandbox(id)?;
             let endpoints: Vec<_> = state.joined(id).map(|endpoint| endpoint.id).collect();
+            let given: Vec<_> = state.joined(id).filter(|endpoint| endpoint.duid.is_some()).cloned().collect();
             let left: Vec<_> =
                 state.joined(id).filter_map(|endpoint| state.networks.get(&endpoint.network)).cloned().collect();
             let direct = state.joined(id).flat_map(|endpoint| self.direct_flows(&state, endpoint)).collect();
@@ -244,9 +245,10 @@ impl Controller {
             }
             state.put_sandbox(removing);
             let after = self.desired(&state).sandbox(id)?;
-            (record, endpoints, left, direct, inside, before, after)
+            (record, endpoints, given, left, direct, inside, before, after)
         };
         self.resolver.stop(id);
+        given.iter().for_each(|endpoint| self.give_back(endpoint));
         // What is inside a namespace of our own goes with it, and nothing is inside of one that is gone.
         let goes = matches!(record.namespace, Namespace::Own(_)) || !self.namespace_lives(&record.namespace);
         let before = if goes { only_on_host(&before) } else { before };

@@ -148,7 +148,8 @@ impl Controller {
             let chosen = sandbox.and_then(|sandbox| gateway::choose(state, &self.drivers, sandbox.id, family));
             chosen.is_some_and(|(id, _)| id == endpoint.id)
         };
-        let gateway = |family| endpoint.address(family).and_then(|address| driver.gateway(network, address));
+        let gateway =
+            |family| endpoint.address(family).and_then(|address| gateway::next_hop(driver, network, endpoint, address));
         let names = self.resolves_names(state, network.id);
         Some(EndpointView {
             id: endpoint.id,
@@ -169,6 +170,7 @@ impl Controller {
                 Some(IpAddr::V6(gateway)) => Some(gateway),
                 _ => None,
             },
+            leases: self.lease_views(state, endpoint),
             fixed: endpoint.fixed.clone(),
             link_local: endpoint.link_local.clone(),
             aliases: endpoint.aliases.clone(),

@@ -1,8 +1,8 @@
 //! Starting, stopping, and what a start makes good.
 
-use super::{Config, Controller, Drivers, Parts, reaper};
+use super::{Config, Controller, Drivers, Parts, leases::Leases, reaper};
 use crate::{
-    Namespace, Phase, RecordChange, SandboxRecord,
+    EndpointRecord, Namespace, Phase, RecordChange, SandboxRecord,
     desired::dns_table,
     files,
     passing::{Passing, PassingStore},
@@ -65,6 +65,7 @@ impl Controller {
             waiting: Mutex::default(),
             events: Default::default(),
             reaper: Arc::clone(&reaper),
+            leases: Arc::new(Leases::new()),
         });
         controller.restore_addresses();
         let leaving = controller.drop_what_is_gone(leases)?;
@@ -89,12 +90,14 @@ impl Controller {
             controller.renumber_unused(&controller.kernel.host_networks()?);
         }
         controller.make_built_in_networks()?;
+        controller.resume_leases()?;
         Ok(controller)
     }
 
     /// Stops the engine's threads. Networks and sandboxes stay as they are.
     pub fn shut_down(&self) {
         *super::lock(&self.healing) = true;
+        self.leases.stop();
         self.reaper.wait_idle();
         self.reaper.stop();
     }
@@ -161,6 +164,7 @@ impl Controller {
     /// Drops records of what was being made or removed when the engine ended, and of sandboxes
     /// whose namespace is gone. Returns the endpoints whose links are still to be deleted.
     fn drop_what_is_gone(&self, leases: &BTreeSet<SandboxId>) -> Result<Vec<EndpointId>> {
+        self.give_back_what_is_gone(leases);
         let mut state = self.write();
         let mut changes = Vec::new();
         let gone: Vec<SandboxRecord> = state
@@ -204,6 +208,22 @@ impl Controller {
         let state = self.read();
         let leaving = state.endpoints.values().filter(|endpoint| endpoint.phase == Phase::Removing);
         Ok(leaving.map(|endpoint| endpoint.id).collect())
+    }
+
+    /// Gives back addresses of endpoints that are about to be dropped, where their links are still there.
+    fn give_back_what_is_gone(&self, leases: &BTreeSet<SandboxId>) {
+        let leaving: Vec<EndpointRecord> = {
+            let state = self.read();
+            let goes = |endpoint: &&EndpointRecord| {
+                let sandbox = endpoint.sandbox.and_then(|sandbox| state.sandboxes.get(&sandbox));
+                let abandoned = sandbox.is_some_and(|sandbox| {
+                    sandbox.phase != Phase::Ready || sandbox.leased && !leases.contains(&sandbox.id)
+                });
+                endpoint.phase != Phase::Ready && !endpoint.keep || abandoned
+            };
+            state.endpoints.values().filter(|endpoint| !endpoint.leases.is_empty()).filter(goes).cloned().collect()
+        };
+        leaving.iter().for_each(|endpoint| self.give_back(endpoint));
     }
 
     /// Takes out of a namespace of another program what does not go with the links in it.

@@ -1,7 +1,7 @@
 //! Everything that exists is compared with the records because a person asks for it: the kernel, and what is beside it:
 //! files of namespaces, files of sandboxes, addresses that IPAM drivers hold, name servers.
 
-use super::{Controller, heal::Comparison, startup::Strays};
+use super::{Controller, addresses::describe, heal::Comparison, startup::Strays};
 use crate::{Difference, DifferenceKind, NetworkRecord, Phase, Pool, SandboxRecord, Verification, files};
 use linkspan_kernel::{Change, Extent, Value};
 use linkspan_model::{Result, SandboxId};
@@ -22,6 +22,7 @@ impl Controller {
         self.reaper.wait_idle();
         self.verify_strays(fix, &mut found);
         self.verify_leases(fix, &mut found);
+        self.verify_given(&mut found);
         // The rules inside of a sandbox lead to its name server, and its files say where that is.
         self.verify_names(fix, &mut found);
         self.verify_files(fix, &mut found);
@@ -122,6 +123,20 @@ impl Controller {
                 self.verify_pool(network, pool, &recorded, fix, found);
             }
         }
+    }
+
+    /// What servers on the wire owe cannot be put right from here; it is asked for all the time.
+    fn verify_given(&self, found: &mut Verification) {
+        let state = self.read();
+        let (count, troubles) = self.lease_troubles(&state);
+        found.objects += count;
+        found.differences.extend(troubles.into_iter().map(|(endpoint, object)| Difference {
+            kind: DifferenceKind::Missing,
+            place: "dhcp".to_owned(),
+            object,
+            owner: state.endpoints.get(&endpoint).map(|endpoint| describe(&state, endpoint)),
+            fixed: false,
+        }));
     }
 
     fn verify_pool(

@@ -60,7 +60,12 @@ impl Around for FailPoint {
             | Call::CheckPortsFree
             | Call::ReadSysctl => self.step(&format!("{call:?}")),
             // What lets go of something does not fail.
-            Call::Observe | Call::RetireLinks | Call::FlushConntrack | Call::Announce | Call::RemoveNetns(_) => Ok(()),
+            Call::Observe
+            | Call::RetireLinks
+            | Call::FlushConntrack
+            | Call::Announce
+            | Call::Transmit
+            | Call::RemoveNetns(_) => Ok(()),
         }
     }
 }

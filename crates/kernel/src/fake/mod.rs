@@ -4,10 +4,12 @@ mod nft;
 mod objects;
 mod parents;
 mod watch;
+mod wire;
 
 use crate::features::{FEATURES, Probed};
 use crate::{
     Change, Device, Flow, HostNetworks, Kernel, Link, LinkKind, Place, Plan, Retirement, Value, Values, Watch,
+    WireBell, WireMessage, WirePort, Wires,
 };
 use linkspan_model::{Error, MacAddr, PortRange, Protocol, Result};
 use objects::Objects;
@@ -15,9 +17,11 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use watch::Watchers;
+pub use wire::Answer;
+use wire::{FakeWires, Wire};
 
 /// The kinds of link that it makes.
 const KINDS: [&str; 8] = ["bridge", "veth", "macvlan", "ipvlan", "vlan", "vxlan", "dummy", "vrf"];
@@ -26,8 +30,9 @@ const KINDS: [&str; 8] = ["bridge", "veth", "macvlan", "ipvlan", "vlan", "vxlan"
 /// removed, and what depends on something missing is refused.
 #[derive(Debug, Default)]
 pub struct FakeKernel {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     watchers: Watchers,
+    wire: Arc<Wire>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,6 +76,16 @@ impl FakeKernel {
     /// Lets the kernel lack a kind of link, named as `ip link` names it.
     pub fn lack_link_kind(&self, kind: &str) {
         self.state().lacks.push(kind.to_owned());
+    }
+
+    /// Lets what clients of DHCP say be answered, at every interface; by nobody where absent.
+    pub fn serve_leases(&self, server: Option<Arc<Answer>>) {
+        self.wire.serve(server);
+    }
+
+    /// Lets a neighbour have an address.
+    pub fn add_neighbour(&self, address: IpAddr) {
+        self.wire.add_neighbour(address);
     }
 
     /// Every address announced so far, with its interface.
@@ -143,6 +158,11 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn find_link(state: &State, port: &WirePort) -> Result<Link> {
+    state.check_place(&port.place)?;
+    state.objects.link(&state.resolve(&port.place), &port.interface).cloned()
 }
 
 /// The value with the places it speaks of replaced.
@@ -281,6 +301,20 @@ impl Kernel for FakeKernel {
 
     fn watch(&self) -> Result<Box<dyn Watch>> {
         Ok(Box::new(self.watchers.watch()))
+    }
+
+    fn wires(&self) -> Result<(Box<dyn Wires>, Arc<dyn WireBell>)> {
+        let state = Arc::clone(&self.state);
+        let check = move |port: &WirePort| find_link(&state.lock().unwrap_or_else(PoisonError::into_inner), port);
+        let wires = FakeWires { wire: Arc::clone(&self.wire), ports: BTreeMap::new(), check: Box::new(check) };
+        let bell: Arc<dyn WireBell> = self.wire.clone();
+        Ok((Box::new(wires), bell))
+    }
+
+    fn transmit(&self, port: &WirePort, message: &WireMessage) -> Result<()> {
+        find_link(&self.state(), port)?;
+        self.wire.say(port, message);
+        Ok(())
     }
 
     fn has_link_kind(&self, kind: &str) -> Result<bool> {

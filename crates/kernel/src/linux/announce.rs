@@ -54,7 +54,7 @@ fn announce_v4(index: u32, mac: MacAddr, address: Ipv4Addr) -> nix::Result<()> {
 }
 
 /// Closing a packet socket waits for an RCU grace period, about 8 ms: a thread does it.
-fn close_behind(socket: OwnedFd) {
+pub(super) fn close_behind(socket: OwnedFd) {
     static CLOSER: LazyLock<Option<SyncSender<OwnedFd>>> = LazyLock::new(|| {
         let (sender, receiver) = sync_channel::<OwnedFd>(WAITING);
         let closer = thread::Builder::new().name("packet-close".to_owned());

@@ -5,6 +5,7 @@ mod apply;
 mod conntrack;
 mod device;
 mod features;
+mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -22,12 +23,14 @@ mod retire;
 mod rtnl;
 mod sysctl;
 mod watch;
+mod wire;
 
 use crate::{
-    Device, Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch, features::Probed,
+    Device, Flow, HostNetworks, Inspect, Kernel, Netns, Place, Plan, Retirement, Values, Watch, WireBell, WireMessage,
+    WirePort, Wires, features::Probed,
 };
 use linkspan_model::{Error, ErrorClass, MacAddr, PortRange, Protocol, Result};
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 /// The running kernel, as seen from the network namespace it was opened in.
 #[derive(Debug)]
@@ -145,6 +148,15 @@ impl Kernel for Linux {
 
     fn watch(&self) -> Result<Box<dyn Watch>> {
         Ok(Box::new(watch::LinuxWatch::new(&self.host)?))
+    }
+
+    fn wires(&self) -> Result<(Box<dyn Wires>, Arc<dyn WireBell>)> {
+        let (wires, bell) = wire::LinuxWires::new(Self { host: self.host.try_clone()? })?;
+        Ok((Box::new(wires), bell))
+    }
+
+    fn transmit(&self, port: &WirePort, message: &WireMessage) -> Result<()> {
+        wire::transmit(self, port, message)
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {

@@ -52,6 +52,19 @@ impl Route {
             kind: RouteKind::Unicast,
         }
     }
+
+    /// The same to neighbours on `link`, which need no next hop.
+    pub fn on_link(destination: IpNet, link: impl Into<String>) -> Self {
+        Self {
+            destination,
+            gateway: None,
+            link: Some(link.into()),
+            table: Self::MAIN,
+            metric: 0,
+            source: None,
+            kind: RouteKind::Unicast,
+        }
+    }
 }
 
 impl fmt::Display for Route {

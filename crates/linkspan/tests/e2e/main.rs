@@ -5,6 +5,7 @@ mod adopt;
 mod clock;
 mod configurations;
 mod daemon;
+mod dhcp;
 mod endpoint_options;
 mod endpoints;
 mod ends;

@@ -73,6 +73,8 @@ pub(crate) fn endpoint(n: u64, network: u64, sandbox: Option<u64>) -> EndpointRe
         mac: MacAddr([2, 0x42, 0, 0, 0, 1]),
         ipv4: Some("172.17.0.2/24".parse().expect("an address")),
         ipv6: Some("fd12::2/64".parse().expect("an address")),
+        leases: Vec::new(),
+        duid: None,
         fixed: Vec::new(),
         link_local: Vec::new(),
         aliases: vec!["web".to_owned()],

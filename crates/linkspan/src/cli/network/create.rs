@@ -140,7 +140,7 @@ pub(in crate::cli) struct Args {
     /// Route of the sandboxes, DESTINATION,via=GATEWAY[,metric=NUMBER]; may be repeated
     #[arg(long, value_name = "ROUTE", help_heading = "Addresses")]
     route: Vec<RouteSpec>,
-    /// Driver that gives the addresses
+    /// Driver that gives the addresses: pool, null, or dhcp, which asks the server of the wire
     #[arg(long, value_name = "DRIVER", default_value = "default", help_heading = "Addresses")]
     ipam_driver: String,
     /// Option of that driver; may be repeated

@@ -168,6 +168,7 @@ pub(super) mod tests {
             ipv6: joined.then(|| format!("fd01:5::{byte}/64").parse().unwrap()),
             gateway_v4: Some("10.5.0.1".parse().unwrap()),
             gateway_v6: None,
+            leases: Vec::new(),
             fixed: Vec::new(),
             link_local: Vec::new(),
             aliases: Vec::new(),

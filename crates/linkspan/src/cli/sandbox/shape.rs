@@ -1,10 +1,10 @@
 //! The shape in which a sandbox is shown: that of Docker's containers, as far as there is the same.
 
 use crate::program;
-use linkspan_engine::{EndpointView, Namespace, SandboxView};
+use linkspan_engine::{EndpointView, LeaseStage, LeaseView, Namespace, SandboxView};
 use linkspan_model::{DnsSpec, Family};
 use serde::Serialize;
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 /// What `sandbox inspect` shows.
 #[derive(Serialize)]
@@ -90,6 +90,54 @@ struct Endpoint<'a> {
     global_ipv6_address: String,
     #[serde(rename = "GlobalIPv6PrefixLen")]
     global_ipv6_prefix_len: u8,
+    #[serde(rename = "DHCP", skip_serializing_if = "Vec::is_empty")]
+    dhcp: Vec<Lease<'a>>,
+}
+
+/// An address that a DHCP server gives.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Lease<'a> {
+    family: String,
+    state: LeaseStage,
+    address: String,
+    server: &'a str,
+    /// Seconds.
+    expires_in: Option<u64>,
+    trouble: &'a str,
+    #[serde(rename = "DNS")]
+    dns: Vec<String>,
+    search: &'a [String],
+    #[serde(rename = "NTP")]
+    ntp: Vec<String>,
+    #[serde(rename = "MTU")]
+    mtu: Option<u16>,
+    /// Destination, `via` and next hop.
+    routes: Vec<String>,
+}
+
+impl<'a> From<&'a LeaseView> for Lease<'a> {
+    fn from(lease: &'a LeaseView) -> Self {
+        let settings = &lease.settings;
+        let strings = |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect();
+        Self {
+            family: lease.family.to_string(),
+            state: lease.stage,
+            address: text(lease.address),
+            server: lease.server.as_deref().unwrap_or_default(),
+            expires_in: lease.expires_in,
+            trouble: lease.trouble.as_deref().unwrap_or_default(),
+            dns: strings(&settings.dns),
+            search: &settings.search,
+            ntp: strings(&settings.ntp),
+            mtu: settings.mtu,
+            routes: settings
+                .routes
+                .iter()
+                .map(|(net, gateway)| gateway.map_or_else(|| net.to_string(), |gateway| format!("{net} via {gateway}")))
+                .collect(),
+        }
+    }
 }
 
 /// The addresses that were asked for.
@@ -138,6 +186,7 @@ impl<'a> From<&'a EndpointView> for Endpoint<'a> {
             ipv6_gateway: text(endpoint.gateway_v6),
             global_ipv6_address: text(endpoint.ipv6.map(|net| net.addr())),
             global_ipv6_prefix_len: endpoint.ipv6.map_or(0, |net| net.prefix_len()),
+            dhcp: endpoint.leases.iter().map(Lease::from).collect(),
         }
     }
 }

@@ -90,4 +90,5 @@ killed! {
     programs: "program",
     sandboxes_on_host: "host",
     sandboxes_on_none: "none",
+    leases: "lease",
 }

@@ -115,6 +115,21 @@ pub(super) const OPERATIONS: &[Pair] = &[
         inside: "true",
     },
     Pair {
+        name: "lease",
+        // A server that gives this client one address, whatever became of it before.
+        setup: "set -e
+            ip link add lan type bridge && ip link set lan up
+            ip netns add server && ip link add port0 type veth peer name eth0 netns server
+            ip link set port0 master lan up && ip -n server addr add 10.77.0.1/24 dev eth0 && ip -n server link set eth0 up
+            linkspan network create --ipam-driver dhcp -o mode=unmanaged -o bridge=lan lan
+            setsid ip netns exec server dnsmasq -d -u root -l $T/leases -C /dev/null --port=0 --interface=eth0 --bind-interfaces --no-ping \
+                --dhcp-range=10.77.0.9,10.77.0.9,255.255.255.0,2m --dhcp-host=02:00:00:00:00:09,10.77.0.9 >$T/dnsmasq.log 2>&1 </dev/null &
+            for try in $(seq 100); do grep -q 'sockets bound' $T/dnsmasq.log && break; sleep 0.05; done",
+        there: "linkspan sandbox create --name s --network name=lan,mac-address=02:00:00:00:00:09",
+        back: "linkspan sandbox rm s",
+        inside: "true",
+    },
+    Pair {
         name: "none",
         setup: "true",
         there: "linkspan sandbox create --name n --network none",
