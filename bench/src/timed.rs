@@ -1,12 +1,17 @@
 //! The kernel with a watch.
 
 use linkspan_kernel::features::Probed;
-use linkspan_kernel::{Device, Flow, HostNetworks, Kernel, Linux, Place, Plan, Retirement, Values};
+use linkspan_kernel::{
+    Device, Flow, HostNetworks, Kernel, Linux, Place, Plan, Retirement, Values, WireBell, WireMessage, WirePort, Wires,
+};
 use linkspan_model::{MacAddr, PortRange, Protocol, Result};
 use std::{
     net::IpAddr,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -99,6 +104,14 @@ impl Kernel for Timed {
 
     fn watch(&self) -> Result<Box<dyn linkspan_kernel::Watch>> {
         self.timed(|linux| linux.watch())
+    }
+
+    fn wires(&self) -> Result<(Box<dyn Wires>, Arc<dyn WireBell>)> {
+        self.timed(Linux::wires)
+    }
+
+    fn transmit(&self, port: &WirePort, message: &WireMessage) -> Result<()> {
+        self.timed(|linux| linux.transmit(port, message))
     }
 
     fn has_link_kind(&self, kind: &str) -> Result<bool> {
