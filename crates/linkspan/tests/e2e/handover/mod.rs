@@ -69,7 +69,7 @@ impl<'h> Load<'h> {
         let names = vec![perf("udp"), perf("tcp")];
         let requests = host.here().spawn(
             "ok=0; bad=0; while [ ! -e $T/stop ]; do
-                if curl -s -f -m 20 -o /dev/null --unix-socket $LINKSPAN_SOCKET http://x/v1/info; then ok=$((ok+1)); else bad=$((bad+1)); fi
+                if why=$(curl -sS -f -m 20 -o /dev/null --unix-socket $LINKSPAN_SOCKET http://x/v1/info 2>&1); then ok=$((ok+1)); else bad=$((bad+1)); echo \"$why\"; fi
             done; echo $ok answered, $bad failed",
         );
         let events =
