@@ -1,9 +1,9 @@
 use super::{
     BridgeOptions, antispoof, bridge_name, held, mtu, options::GatewayMode, owner_of_endpoint, publish, ruleset,
 };
-use crate::endpoint_options;
+use crate::{endpoint_options, interface};
 use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, EndpointSysctl, NetworkRecord};
-use linkspan_kernel::{BridgePort, Link, LinkKind, Place, PortState, Sysctl, Value, Values};
+use linkspan_kernel::{BridgePort, Link, LinkKind, Place, PortState, Value, Values};
 use linkspan_model::{Error, Family, PortSpec, Result};
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -96,27 +96,10 @@ pub(super) fn values(context: &EndpointContext<'_>) -> Result<Values> {
         alias: None,
         group: 0,
     }));
-    let conf = |key: &str| format!("net/ipv6/conf/{interface}/{key}");
-    if network.spec.enable_ipv6 {
-        // It is on where nobody has switched it off. Nothing is written in vain: names below /proc/sys cost the more,
-        // the more namespaces there are.
-        if context.adopted {
-            inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
-        }
-        for (key, value) in endpoint_options::router_advertisements(context.sources.v6) {
-            inside(Value::Sysctl(Sysctl::new(conf(key), *value)));
-        }
-        // MAC addresses are unique on the network, so that the link-local address is as well.
-        inside(Value::Sysctl(Sysctl::new(conf("accept_dad"), "0")));
-    } else {
-        inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "1")));
-    }
-    for setting in settings {
-        inside(Value::Sysctl(Sysctl::new(setting.path(interface), setting.value)));
-    }
-    crate::interface::addresses(endpoint, interface).for_each(&mut inside);
+    interface::settings(context, interface, settings).for_each(&mut inside);
+    interface::addresses(endpoint, interface).for_each(&mut inside);
     if options.icc {
-        crate::interface::to_other_subnets(network, endpoint, interface).into_iter().for_each(&mut inside);
+        interface::to_other_subnets(network, endpoint, interface).into_iter().for_each(&mut inside);
     }
 
     let comment = format!("endpoint {}", endpoint.id.short());

@@ -42,8 +42,7 @@ fn nft_family(family: Family) -> NftFamily {
     }
 }
 
-/// The chain behind the input chains of everybody else (the last priority that nftables has a name near is 300, for
-/// conntrack helpers).
+/// The chain behind the input chains of everybody else: 300 is after every priority that nftables has a name for.
 pub(super) fn table(family: Family) -> Value {
     let (word, version) = match family {
         Family::V4 => ("ip", "ipv4"),

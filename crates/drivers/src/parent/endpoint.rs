@@ -3,7 +3,7 @@
 use super::{ParentOptions, host, network};
 use crate::{endpoint_options, interface};
 use linkspan_engine::{EndpointContext, EndpointOptions, EndpointRecord, NetworkRecord};
-use linkspan_kernel::{Link, Owner, Place, Sysctl, Value, Values};
+use linkspan_kernel::{Link, Owner, Place, Value, Values};
 use linkspan_model::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -61,21 +61,7 @@ pub(super) fn values(context: &EndpointContext<'_>, options: &ParentOptions) -> 
     let settings = self::options(network, options, &endpoint.options)?.sysctls;
     let mut inside = |value| values.insert(place.clone(), &owner, value);
     inside(Value::Link(link));
-    let conf = |key: &str| format!("net/ipv6/conf/{name}/{key}");
-    if network.spec.enable_ipv6 {
-        if context.adopted {
-            inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "0")));
-        }
-        for (key, value) in endpoint_options::router_advertisements(context.sources.v6) {
-            inside(Value::Sysctl(Sysctl::new(conf(key), *value)));
-        }
-        inside(Value::Sysctl(Sysctl::new(conf("accept_dad"), "0")));
-    } else {
-        inside(Value::Sysctl(Sysctl::new(conf("disable_ipv6"), "1")));
-    }
-    for setting in settings {
-        inside(Value::Sysctl(Sysctl::new(setting.path(&name), setting.value)));
-    }
+    interface::settings(context, &name, settings).for_each(&mut inside);
     interface::addresses(endpoint, &name).for_each(&mut inside);
     interface::to_other_subnets(network, endpoint, &name).into_iter().for_each(&mut inside);
     values.extend(host_routes(network, endpoint, options));

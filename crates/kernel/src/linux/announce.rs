@@ -1,10 +1,9 @@
 //! Telling neighbours of an address: gratuitous ARP and unsolicited neighbour advertisements.
 
-use super::apply::index;
+use super::{apply::index, frame};
 use linkspan_model::{Error, MacAddr, Result};
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn6, SockaddrLike, sendto, setsockopt,
-    socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn6, sendto, setsockopt, socket, sockopt,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6},
@@ -47,7 +46,7 @@ fn announce_v4(index: u32, mac: MacAddr, address: Ipv4Addr) -> nix::Result<()> {
     packet.extend(address.octets());
     packet.extend([0; 6]);
     packet.extend(address.octets());
-    let destination = link_address(index, BROADCAST);
+    let destination = frame::link_address(index, libc::ETH_P_ARP, BROADCAST);
     sendto(socket.as_raw_fd(), &packet, &destination, MsgFlags::empty())?;
     close_behind(socket);
     Ok(())
@@ -64,25 +63,6 @@ pub(super) fn close_behind(socket: OwnedFd) {
         // Where too many wait, the caller closes its own and waits.
         let _ = closer.try_send(socket);
     }
-}
-
-/// Destination of an ARP frame.
-fn link_address(index: u32, mac: MacAddr) -> LinkAddr {
-    let mut bytes = [0; 8];
-    bytes[..6].copy_from_slice(&mac.0);
-    let raw = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_ARP as u16).to_be(),
-        sll_ifindex: index as i32,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 6,
-        sll_addr: bytes,
-    };
-    // SAFETY: `raw` is a complete sockaddr_ll of family AF_PACKET and the length is its size.
-    let address =
-        unsafe { LinkAddr::from_raw((&raw const raw).cast(), Some(size_of::<libc::sockaddr_ll>() as libc::socklen_t)) };
-    address.expect("a sockaddr_ll of family AF_PACKET is a link address")
 }
 
 /// An unsolicited neighbour advertisement with the override flag (RFC 4861 §7.2.6). The kernel fills

@@ -1,6 +1,7 @@
-//! Packets that clients of DHCP write and read themselves.
+//! Packets that clients of DHCP write and read themselves, and where packet sockets send them.
 
 use linkspan_model::MacAddr;
+use nix::sys::socket::{LinkAddr, SockaddrLike as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const CLIENT: u16 = 68;
@@ -113,6 +114,25 @@ pub(super) fn neighbour_claim(packet: &[u8]) -> Option<IpAddr> {
     // Who asks with an address of its own only wants to reach it.
     let claims = packet[40] == 136 || (packet[40] == 135 && unspecified);
     (known && claims).then(|| Ipv6Addr::from(target).into())
+}
+
+/// Who gets a frame of a packet socket (packet(7)): a MAC address on an interface, and the EtherType.
+pub(super) fn link_address(index: u32, protocol: i32, mac: MacAddr) -> LinkAddr {
+    let mut bytes = [0; 8];
+    bytes[..6].copy_from_slice(&mac.0);
+    let raw = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: (protocol as u16).to_be(),
+        sll_ifindex: index as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 6,
+        sll_addr: bytes,
+    };
+    // SAFETY: `raw` is a complete sockaddr_ll of family AF_PACKET and the length is its size.
+    let address =
+        unsafe { LinkAddr::from_raw((&raw const raw).cast(), Some(size_of::<libc::sockaddr_ll>() as libc::socklen_t)) };
+    address.expect("a sockaddr_ll of family AF_PACKET is a link address")
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
-        AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrIn6, SockaddrLike, bind, recvfrom, sendto,
-        setsockopt, socket, sockopt,
+        AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrIn6, bind, recvfrom, sendto, setsockopt, socket,
+        sockopt,
     },
 };
 use socket2::{SockFilter, SockRef};
@@ -110,7 +110,7 @@ impl Port {
                     _ => (std::net::Ipv4Addr::BROADCAST, BROADCAST),
                 };
                 let packet = frame::to_servers(source, server, &message.payload);
-                let to = link_address(self.index, libc::ETH_P_IP, mac);
+                let to = frame::link_address(self.index, libc::ETH_P_IP, mac);
                 sendto(self.messages.as_raw_fd(), &packet, &to, MsgFlags::empty())
             }
             _ => {
@@ -137,7 +137,7 @@ impl Port {
             IpAddr::V4(address) => (frame::arp_probe(self.port.mac, address), BROADCAST),
             IpAddr::V6(address) => frame::solicitation(address),
         };
-        let to = link_address(self.index, protocol, mac);
+        let to = frame::link_address(self.index, protocol, mac);
         let socket = self.neighbours.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         sendto(socket, &packet, &to, MsgFlags::empty()).map(drop).map_err(|errno| failed(&self.port, "probe", errno))
     }
@@ -193,7 +193,7 @@ fn packet_socket(index: u32, protocol: i32, filter: &[SockFilter]) -> nix::Resul
             .attach_filter(filter)
             .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
     }
-    bind(socket.as_raw_fd(), &link_address(index, protocol, MacAddr([0; 6])))?;
+    bind(socket.as_raw_fd(), &frame::link_address(index, protocol, MacAddr([0; 6])))?;
     Ok(socket)
 }
 
@@ -206,24 +206,6 @@ fn datagram_socket(interface: &str) -> nix::Result<OwnedFd> {
     setsockopt(&socket, sockopt::BindToDevice, &interface.into())?;
     bind(socket.as_raw_fd(), &SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_V6, 0, 0)))?;
     Ok(socket)
-}
-
-fn link_address(index: u32, protocol: i32, mac: MacAddr) -> LinkAddr {
-    let mut bytes = [0; 8];
-    bytes[..6].copy_from_slice(&mac.0);
-    let raw = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (protocol as u16).to_be(),
-        sll_ifindex: index as i32,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 6,
-        sll_addr: bytes,
-    };
-    // SAFETY: `raw` is a complete sockaddr_ll of family AF_PACKET and the length is its size.
-    let address =
-        unsafe { LinkAddr::from_raw((&raw const raw).cast(), Some(size_of::<libc::sockaddr_ll>() as libc::socklen_t)) };
-    address.expect("a sockaddr_ll of family AF_PACKET is a link address")
 }
 
 /// Instructions of socket filters (bpf(4), classic).
